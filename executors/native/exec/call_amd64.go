@@ -1,0 +1,8 @@
+package exec
+
+import "unsafe"
+
+// call jumps to fn with args in RDI, on the goroutine's stack.
+//
+//go:noescape
+func call(fn uintptr, args unsafe.Pointer)

@@ -1,0 +1,5 @@
+//go:build (unix && !linux) || windows
+
+package exec
+
+func newMemory() (memory, error) { return newPages() }
