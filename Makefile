@@ -1,0 +1,18 @@
+.PHONY: test golden bench check cross
+
+test:            ## everything that must pass before a change lands
+	go test ./...
+
+golden:          ## rewrite the golden files; look at the diff before you commit it
+	go test $$(grep -rl --include='*_test.go' 'jitc/internal/golden' . | xargs -n1 dirname | sort -u) -update
+
+bench:           ## the figures of docs/BENCHMARKS.md
+	go test -run '^$$' -bench . -benchtime 20x .
+
+check:           ## what the gate checks beside the tests
+	./.ci/run
+
+cross:           ## processors without an emitter interpret the loop nests
+	GOOS=linux GOARCH=arm64 go build ./...
+	GOOS=darwin GOARCH=arm64 go build ./...
+	GOOS=windows GOARCH=amd64 go build ./...

@@ -1,0 +1,33 @@
+package fusion
+
+import "jitc/ir"
+
+// Level says how far an executor takes a value.
+type Level uint8
+
+const (
+	// Refused: the executor cannot compute the value.
+	Refused Level = iota
+	// Alone: it can, as a region that holds nothing else.
+	Alone
+	// Fusible: it can, and a region may hold the value beside others.
+	Fusible
+)
+
+var levelNames = [...]string{"refused", "alone", "fusible"}
+
+// String is the level's name in reports.
+func (l Level) String() string { return levelNames[l] }
+
+// Claim is an executor's answer about one value.
+type Claim struct {
+	Level Level
+	Why   string // for a refusal always; else optional
+}
+
+// Claimer is the part of an executor that fusion needs. Claim must depend on
+// the value's op, attributes and types only, and be safe for concurrent use.
+type Claimer interface {
+	Name() string
+	Claim(v *ir.Value) Claim
+}

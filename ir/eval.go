@@ -1,0 +1,256 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+
+	"jitc/ir/dim"
+	"jitc/ir/tensor"
+)
+
+// EvalShape evaluates sizes to plain integers; an error names what is unbound,
+// negative or too large.
+func EvalShape(shape []dim.Expr, sizes map[string]int64) ([]int, error) {
+	out := make([]int, len(shape))
+	for i, e := range shape {
+		n, err := e.Eval(sizes)
+		if err != nil {
+			return nil, fmt.Errorf("size %s: %w", e, err)
+		}
+		if n < math.MinInt32 || n > math.MaxInt {
+			return nil, fmt.Errorf("size %s = %d is out of range", e, n)
+		}
+		out[i] = int(n)
+	}
+	return out, nil
+}
+
+// BindError says why arguments do not fit the parameters.
+type BindError struct {
+	Param    *Value // nil if the function as a whole is at fault
+	What     string
+	Expected string
+	Got      string
+	Hint     string
+}
+
+// Error prints the mismatch on one line.
+func (e *BindError) Error() string {
+	s := e.What
+	if e.Param != nil {
+		s = "argument %" + e.Param.Name + ": " + s
+	}
+	if e.Expected != "" {
+		s += ": expected " + e.Expected
+	}
+	if e.Got != "" {
+		s += ", got " + e.Got
+	}
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+// BindSizes finds the symbols' values from the arguments' shapes and checks
+// element types, ranks, sizes and the function's facts. Symbols that no
+// parameter's shape mentions take their value from preset, which may be nil.
+func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[string]int64, error) {
+	if len(args) != len(f.Params) {
+		return nil, &BindError{What: "wrong number of arguments to @" + f.Name,
+			Expected: fmt.Sprint(len(f.Params)), Got: fmt.Sprint(len(args))}
+	}
+	sizes := make(map[string]int64)
+	for k, v := range preset {
+		sizes[k] = v
+	}
+	for i, p := range f.Params {
+		if args[i] == nil {
+			return nil, &BindError{Param: p, What: "no tensor given", Expected: p.Type.String()}
+		}
+		if args[i].DType() != p.Type.DType {
+			return nil, &BindError{Param: p, What: "wrong element type",
+				Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
+		}
+		if args[i].Rank() != p.Type.Rank() {
+			return nil, &BindError{Param: p, What: "wrong rank",
+				Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
+		}
+	}
+	if err := bindShapes(f, args, sizes); err != nil {
+		return nil, err
+	}
+	if err := f.Facts.Check(sizes); err != nil {
+		return nil, &BindError{What: "a size violates a declared fact", Got: err.Error()}
+	}
+	return sizes, nil
+}
+
+// bindShapes iterates because a size such as 2*B binds B only where nothing
+// else in it is unknown.
+func bindShapes(f *Func, args []*tensor.Tensor, sizes map[string]int64) error {
+	for {
+		progress, open := false, (*Value)(nil)
+		for i, p := range f.Params {
+			for axis, e := range p.Type.Shape {
+				before := len(sizes)
+				bound, err := dim.Bind(e, int64(args[i].Shape()[axis]), sizes)
+				if err != nil {
+					return &BindError{Param: p, What: fmt.Sprintf("wrong size on axis %d: %v", axis, err),
+						Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
+				}
+				progress = progress || len(sizes) > before
+				if !bound {
+					open = p
+				}
+			}
+		}
+		if open == nil {
+			return nil
+		}
+		if !progress {
+			return &BindError{Param: open, What: "a symbol's value does not follow from the shapes",
+				Got: open.Type.String(), Hint: "name the symbol alone in some parameter's shape, or give its value"}
+		}
+	}
+}
+
+// Eval evaluates f on arguments: the oracle that every executor is compared
+// with. preset gives the values of symbols that no parameter's shape mentions.
+func Eval(f *Func, args []*tensor.Tensor, preset map[string]int64) ([]*tensor.Tensor, error) {
+	sizes, err := BindSizes(f, args, preset)
+	if err != nil {
+		return nil, err
+	}
+	env := make([][]*tensor.Tensor, f.NumIDs)
+	for i, p := range f.Params {
+		env[p.ID] = []*tensor.Tensor{args[i]}
+	}
+	last := lastUses(f)
+	for at, v := range f.Values {
+		in := make([]*tensor.Tensor, 0, len(v.Args))
+		for _, a := range v.Args {
+			if v.Op == OpGet {
+				in = append(in, env[a.ID][v.Attrs.Int("index", 0)])
+			} else {
+				in = append(in, env[a.ID][0])
+			}
+		}
+		out, err := EvalValue(v, in, sizes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", valueLabel(v), err)
+		}
+		env[v.ID] = out
+		for _, a := range v.Args {
+			if last[a.ID] == at {
+				env[a.ID] = nil
+			}
+		}
+	}
+	results := make([]*tensor.Tensor, len(f.Results))
+	for i, r := range f.Results {
+		results[i] = env[r.ID][0]
+	}
+	return results, nil
+}
+
+func valueLabel(v *Value) string {
+	if v.Pos.IsKnown() {
+		return v.Pos.String()
+	}
+	return "value of " + v.Op.String()
+}
+
+// lastUses gives, by ID, the index in f.Values of the last use; results live on.
+func lastUses(f *Func) []int {
+	last := make([]int, f.NumIDs)
+	for at, v := range f.Values {
+		for _, a := range v.Args {
+			last[a.ID] = at
+		}
+	}
+	for _, r := range f.Results {
+		last[r.ID] = len(f.Values)
+	}
+	return last
+}
+
+// EvalValue evaluates one value on its operands: through its row's Eval, its
+// body, or its decomposition. Only a region has more than one result.
+func EvalValue(v *Value, args []*tensor.Tensor, sizes map[string]int64) ([]*tensor.Tensor, error) {
+	row := v.Row()
+	switch {
+	case v.Op == OpFused:
+		return Eval(v.Body, args, sizes)
+	case v.Op == OpGet:
+		return args, nil
+	}
+	shape, err := EvalShape(v.Type.Shape, sizes)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tensor.CheckedBytes(v.Type.DType, shape); err != nil {
+		return nil, fmt.Errorf("%s: %w", v.Op, err)
+	}
+	if row.Eval == nil {
+		f, err := DecomposeValue(staticValue(v, args, shape))
+		if err != nil {
+			return nil, err
+		}
+		return Eval(f, args, nil)
+	}
+	out, err := row.Eval(&Call{V: v, Args: args, DType: v.Type.DType, Shape: shape, Sizes: sizes})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", v.Op, err)
+	}
+	return []*tensor.Tensor{out}, nil
+}
+
+// staticValue is v for these very sizes: its decomposition needs no facts about
+// symbols. Composites have no attributes that hold sizes.
+func staticValue(v *Value, args []*tensor.Tensor, shape []int) *Value {
+	s := &Value{Op: v.Op, Type: TConst(v.Type.DType, shape...), Attrs: v.Attrs, Pos: v.Pos}
+	for _, a := range args {
+		s.Args = append(s.Args, &Value{Op: OpParam, Type: TConst(a.DType(), a.Shape()...)})
+	}
+	return s
+}
+
+// DecomposeValue returns a function of v's operands that computes v by its
+// decomposition, one level down.
+func DecomposeValue(v *Value) (*Func, error) {
+	f := NewFunc(v.Op.String(), FactsOf(v))
+	b := NewBuilder(f)
+	b.Pos = v.Pos
+	c := &Value{Op: v.Op, Type: v.Type, Attrs: v.Attrs, Pos: v.Pos}
+	for _, a := range v.Args {
+		c.Args = append(c.Args, f.AddParam("", a.Type, nil))
+	}
+	r := v.Row().Decompose(b, c)
+	if b.Err() != nil {
+		return nil, fmt.Errorf("decomposing %s: %w", v.Op, b.Err())
+	}
+	f.Results = []*Value{r}
+	return f, nil
+}
+
+// FactsOf declares the symbols that v's types mention, with no further facts.
+func FactsOf(v *Value) *dim.Facts {
+	facts := dim.NewFacts()
+	seen := map[string]bool{}
+	declare := func(t Type) {
+		for _, e := range t.Shape {
+			for _, s := range e.Syms() {
+				if !seen[s] {
+					seen[s] = true
+					_ = facts.Declare(s, 0, math.MaxInt64) // a fresh symbol cannot contradict itself
+				}
+			}
+		}
+	}
+	declare(v.Type)
+	for _, a := range v.Args {
+		declare(a.Type)
+	}
+	return facts
+}

@@ -1,0 +1,451 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"jitc/ir/dim"
+	"jitc/ir/tensor"
+)
+
+// typ parses a type; declare says whether new symbols in it are declared.
+func (p *parser) typ(f *Func, declare bool) (Type, error) {
+	if p.accept("(") {
+		t := Type{Tuple: []Type{}}
+		for !p.accept(")") {
+			if len(t.Tuple) > 0 {
+				if err := p.expect(","); err != nil {
+					return t, err
+				}
+			}
+			if p.is("(") {
+				return t, p.failExpected("a tensor type")
+			}
+			e, err := p.typ(f, declare)
+			if err != nil {
+				return t, err
+			}
+			t.Tuple = append(t.Tuple, e)
+		}
+		return t, nil
+	}
+	dt, err := p.dtype()
+	if err != nil {
+		return Type{}, err
+	}
+	at := p.tok
+	if !p.is("[") {
+		return Type{}, p.failExpected(`"[" and the shape`)
+	}
+	shape, err := p.sizes()
+	if err != nil {
+		return Type{}, err
+	}
+	if len(shape) > maxRank {
+		return Type{}, p.fail(at, "rank too high", fmt.Sprintf("at most %d axes", maxRank), fmt.Sprint(len(shape)), "")
+	}
+	for _, e := range shape {
+		if declare {
+			p.declare(f, e)
+		}
+		if n, ok := e.Const(); ok && n < 0 {
+			return Type{}, p.fail(at, "negative size", "0 or more", fmt.Sprint(n), "")
+		}
+	}
+	return T(dt, shape...), nil
+}
+
+// sizes parses "[e, e, ...]" with size expressions.
+func (p *parser) sizes() ([]dim.Expr, error) {
+	if err := p.expect("["); err != nil {
+		return nil, err
+	}
+	out := []dim.Expr{}
+	for !p.accept("]") {
+		if len(out) > 0 {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+		}
+		e, err := p.size()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// size hands the text up to the next comma or bracket outside parentheses to
+// the expression parser.
+func (p *parser) size() (dim.Expr, error) {
+	start, depth, end := p.tok, 0, p.tok.off
+	for p.tok.kind != tokEOF && (depth > 0 || !p.is(",") && !p.is("]")) && p.tok.line == start.line {
+		switch p.tok.text {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		}
+		end = p.tok.off + len(p.tok.text)
+		p.advance()
+	}
+	text := p.lex.src[start.off:end]
+	e, err := dim.Parse(text)
+	if err == nil && !e.Invalid() {
+		return e, nil
+	}
+	t := start
+	var pe *dim.ParseError
+	if errors.As(err, &pe) {
+		t.co += pe.Offset
+		t.text = ""
+		return e, p.fail(t, "bad size", pe.Expected, pe.Got, "a size is an integer or an expression of symbols: 64, B, 2*B + 1, S floordiv 2")
+	}
+	t.text = text
+	return e, p.fail(t, "bad size", "an integer or an expression of symbols", strconv.Quote(text), "")
+}
+
+// value parses one "%name: type = op(args) {attrs}" line.
+func (p *parser) value(b *Builder) error {
+	above := p.comments
+	p.comments, p.inValue, p.beside = nil, p.depth == 1, ""
+	defer func() { p.inValue = p.inValue && p.depth > 1 }()
+	name, err := p.take(tokValue, `a value, %name = op(...), or "return"`)
+	if err != nil {
+		return err
+	}
+	v := &Value{Pos: p.lex.pos(name)}
+	if p.accept(":") {
+		if v.Type, err = p.typ(b.F, false); err != nil {
+			return err
+		}
+	}
+	if err := p.expect("="); err != nil {
+		return err
+	}
+	opAt := p.tok
+	if v.Op, err = p.op(); err != nil {
+		return err
+	}
+	args, err := p.operands(b, v)
+	if err != nil {
+		return err
+	}
+	if v.Attrs, err = p.attrs(v); err != nil {
+		return err
+	}
+	if v.Op == OpFused {
+		if err := p.region(b, v); err != nil {
+			return err
+		}
+	}
+	if err := p.position(v); err != nil {
+		return err
+	}
+	if err := p.finish(b, v, name, opAt, args); err != nil {
+		return err
+	}
+	if p.depth == 1 {
+		p.attach(v, above)
+	}
+	return nil
+}
+
+// attach keeps the comments above and beside a value.
+func (p *parser) attach(v *Value, above []string) {
+	if len(above) > 0 {
+		p.source.Above[v.ID] = above
+	}
+	if p.beside != "" {
+		p.source.Beside[v.ID] = p.beside
+	}
+}
+
+func (p *parser) op() (Op, error) {
+	t, err := p.take(tokIdent, "an op")
+	if err != nil {
+		return 0, err
+	}
+	op, ok := OpByName(t.text)
+	if !ok || op == OpParam {
+		hint := "jitc ops lists them"
+		if near := nearest(t.text, opNames()); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		return 0, p.fail(t, "unknown op "+t.text, "", "", hint)
+	}
+	return op, nil
+}
+
+func opNames() []string {
+	var names []string
+	for _, op := range Ops() {
+		if op != OpParam {
+			names = append(names, op.String())
+		}
+	}
+	return names
+}
+
+// operands parses "(%a, %b, 0.5)" and turns numbers into constants.
+func (p *parser) operands(b *Builder, v *Value) ([]token, error) {
+	var toks []token
+	var literals []int
+	if !p.accept("(") {
+		return nil, nil
+	}
+	for !p.accept(")") {
+		if len(toks) > 0 {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+		}
+		t := p.tok
+		var arg *Value
+		if t.kind == tokValue {
+			p.advance()
+			var err error
+			if arg, err = p.lookup(t); err != nil {
+				return nil, err
+			}
+		} else if !isLiteral(t) {
+			return nil, p.failExpected("an operand, %name or a number")
+		} else {
+			literals = append(literals, len(toks))
+			p.advance()
+		}
+		toks = append(toks, t)
+		v.Args = append(v.Args, arg)
+	}
+	for _, i := range literals {
+		c, err := p.literal(b, v, toks[i], i)
+		if err != nil {
+			return nil, err
+		}
+		v.Args[i] = c
+	}
+	return toks, nil
+}
+
+func isLiteral(t token) bool {
+	return t.kind == tokNumber || t.kind == tokIdent && (t.text == "true" || t.text == "false" || t.text == "inf" || t.text == "nan")
+}
+
+// literal makes the constant that a number in an operand's place stands for.
+func (p *parser) literal(b *Builder, v *Value, t token, i int) (*Value, error) {
+	var sibling *Value
+	for j, a := range v.Args {
+		if a != nil && j != i && (v.Op != OpSelect || j > 0) {
+			sibling = a
+			break
+		}
+	}
+	if sibling == nil || sibling.Type.IsTuple() || !v.Is(Pointwise) && v.Op != OpPad {
+		return nil, p.fail(t, "a number cannot stand here", "%name", t.text,
+			"only pointwise ops take numbers, beside an operand whose type they adopt; write a constant")
+	}
+	ty := sibling.Type
+	if v.Op == OpPad {
+		ty = T(ty.DType)
+	}
+	num, ok := parseNumber(t.text, ty.DType)
+	if !ok {
+		return nil, p.fail(t, "number does not fit its type", "a "+ty.DType.String(), t.text, "")
+	}
+	c := b.Emit(OpConstant, nil, Attr{"value", num}, Attr{"dtype", ty.DType}, Attr{"shape", ty.Shape})
+	if b.err != nil {
+		return nil, p.builderError(b, t)
+	}
+	c.Pos = p.lex.pos(t)
+	if p.depth == 1 {
+		p.source.Literals[c.ID] = true
+	}
+	return c, nil
+}
+
+// parseNumber reads a splat's value for an element type.
+func parseNumber(s string, dt tensor.DType) (any, bool) {
+	switch {
+	case dt == tensor.Bool:
+		return s == "true", s == "true" || s == "false"
+	case dt.IsInt():
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			u, uerr := strconv.ParseUint(s, 10, 64)
+			n, err = int64(u), uerr
+		}
+		return n, err == nil
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	return x, err == nil
+}
+
+func (p *parser) builderError(b *Builder, t token) error {
+	err := b.err
+	b.err = nil
+	return p.fail(t, err.Error(), "", "", "")
+}
+
+func (p *parser) region(b *Builder, v *Value) error {
+	if err := p.expect("func"); err != nil {
+		return err
+	}
+	v.Body = NewFunc("", b.F.Facts)
+	return p.function(v.Body)
+}
+
+// position parses `at "file":line:col`, which overrides the text's own position.
+func (p *parser) position(v *Value) error {
+	if !p.accept("at") {
+		return nil
+	}
+	t, err := p.take(tokString, "a file name in quotes")
+	if err != nil {
+		return err
+	}
+	file, err := strconv.Unquote(t.text)
+	if err != nil {
+		return p.fail(t, "bad string", "a file name in quotes", t.text, "")
+	}
+	var n [2]int
+	for i := range n {
+		if err := p.expect(":"); err != nil {
+			return err
+		}
+		t, err := p.take(tokNumber, "a line or column number")
+		if err != nil {
+			return err
+		}
+		if n[i], err = strconv.Atoi(t.text); err != nil || n[i] < 0 {
+			return p.fail(t, "bad position", "a line or column number", t.text, "")
+		}
+	}
+	v.Pos = Pos{File: file, Line: n[0], Col: n[1]}
+	return nil
+}
+
+// finish infers the value's type, compares it with the written one and appends it.
+func (p *parser) finish(b *Builder, v *Value, name, opAt token, args []token) error {
+	written := v.Type
+	if s := undeclared(b.F, written); s != "" {
+		return p.unknownSymbol(name, b.F, s)
+	}
+	if err := p.attrsFromType(v, opAt); err != nil {
+		return err
+	}
+	t, err := InferType(v, b.F.Facts)
+	if err != nil {
+		return p.opError(opAt, v, args, err)
+	}
+	if written.IsValid() && !written.EqualUnder(b.F.Facts, t) {
+		return p.fail(name, v.Op.String()+": the written type is not the result's", t.String(), written.String(), "")
+	}
+	if v.Type = t; written.IsValid() {
+		v.Type = written // as written: equal under the facts, and printed back the same
+	}
+	if err := p.define(name, v); err != nil {
+		return err
+	}
+	b.append(v)
+	return nil
+}
+
+// attrsFromType fills in the attributes that the text form leaves to the type.
+func (p *parser) attrsFromType(v *Value, opAt token) error {
+	row := v.Row()
+	for i := range row.Attrs {
+		spec := &row.Attrs[i]
+		if !spec.FromType || v.Attrs.Has(spec.Name) {
+			continue
+		}
+		if !v.Type.IsValid() || v.Type.IsTuple() {
+			if !spec.Required {
+				continue
+			}
+			return p.fail(opAt, v.Op.String()+" needs its result type", "%name: type = "+v.Op.String()+"(...)", "", "")
+		}
+		switch spec.Kind {
+		case KindDType:
+			v.Attrs = v.Attrs.With(spec.Name, v.Type.DType)
+		case KindDims:
+			v.Attrs = v.Attrs.With(spec.Name, v.Type.Shape)
+		default:
+			panic("BUG: ir: attribute " + spec.Name + " of " + row.Name + " cannot come from a type")
+		}
+	}
+	return p.constantData(v, opAt)
+}
+
+// constantData gives a constant's literal bytes its type.
+func (p *parser) constantData(v *Value, opAt token) error {
+	raw, ok := v.Attrs.Get("data").(rawBytes)
+	if !ok {
+		return nil
+	}
+	shape, err := EvalShape(v.Type.Shape, nil)
+	if err != nil {
+		return p.fail(opAt, "a constant with data needs a static shape", "", v.Type.String(), "")
+	}
+	t, err := tensor.FromBytes(v.Type.DType, shape, []byte(raw))
+	if err != nil {
+		return p.fail(opAt, "the constant's data does not fit its type", v.Type.String(), fmt.Sprintf("%d bytes", len(raw)), "")
+	}
+	v.Attrs = v.Attrs.With("data", t)
+	return nil
+}
+
+// opError points a type rule's error at the operand at fault.
+func (p *parser) opError(opAt token, v *Value, args []token, err error) error {
+	var oe *OpError
+	if !errors.As(err, &oe) {
+		return p.fail(opAt, err.Error(), "", "", "")
+	}
+	at := opAt
+	if oe.Arg >= 0 && oe.Arg < len(args) {
+		at = args[oe.Arg]
+	}
+	hint := oe.Hint
+	if oe.Arg >= 0 && oe.Arg < len(v.Args) && v.Args[oe.Arg].Pos.IsKnown() && oe.Arg < len(args) && args[oe.Arg].kind == tokValue {
+		where := fmt.Sprintf("%s is defined on line %d", args[oe.Arg].text, v.Args[oe.Arg].Pos.Line)
+		hint = strings.TrimPrefix(hint+"; "+where, "; ")
+	}
+	return p.fail(at, v.Op.String()+": "+oe.What, oe.Expected, oe.Got, hint)
+}
+
+// nearest is the candidate within two edits of s, empty if there is none; ties
+// go to the smallest so that messages are stable.
+func nearest(s string, candidates []string) string {
+	best, bestAt := "", 3
+	for _, c := range candidates {
+		if d := editDistance(s, c, bestAt); d < bestAt || d == bestAt && best != "" && c < best {
+			best, bestAt = c, d
+		}
+	}
+	return best
+}
+
+// editDistance is the Levenshtein distance, or limit if it is that or more.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diag, row[j+1] = row[j+1], min(diag+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return min(row[len(b)], limit)
+}
