@@ -161,6 +161,9 @@ func (b *binder) nest(n *Nest, tile int) *BoundNest {
 	}
 	for i := range n.Accs {
 		bn.Accs = append(bn.Accs, b.access(&n.Accs[i]))
+		if b.k.Legal && !b.k.WideIndex {
+			b.narrowMasks(bn, i)
+		}
 	}
 	for i := range n.Insts {
 		b.inst(bn, i)
@@ -180,6 +183,20 @@ func (b *binder) access(a *Access) BoundAccess {
 		out.Masks = append(out.Masks, BoundMask{b.eval(m.Offset), b.evals(m.Coef), b.eval(m.Limit), b.eval(m.Stride)})
 	}
 	return out
+}
+
+// narrowMasks checks that the masks of an access fit the I32 in which Legalize
+// computes them. Sums that wrap on the way do no harm.
+func (b *binder) narrowMasks(bn *BoundNest, acc int) {
+	for _, m := range bn.Accs[acc].Masks {
+		v := interval{lo: m.Offset, hi: m.Offset}
+		for a, c := range m.Coef {
+			v = v.plus(c, interval{lo: 0, hi: max(bn.Extent[a]-1, 0)})
+		}
+		if v.over || v.lo < -1<<31 || v.hi > 1<<31-1 || m.Limit < -1<<31 || m.Limit > 1<<31-1 {
+			b.fail(fmt.Errorf("%w: mask of %s", ErrIndexWidth, accessText(b.k, bn.Nest, &bn.Nest.Accs[acc])))
+		}
+	}
 }
 
 // inst evaluates a Size and checks that 32-bit positions and sizes fit.

@@ -91,13 +91,13 @@ func (e *expander) op(c Code, args ...Val) Val {
 
 // Shorthands for expansions.
 
-func (e *expander) add(a, b Val) Val        { return e.op(Add, a, b) }
-func (e *expander) sub(a, b Val) Val        { return e.op(Sub, a, b) }
-func (e *expander) mul(a, b Val) Val        { return e.op(Mul, a, b) }
-func (e *expander) div(a, b Val) Val        { return e.op(Div, a, b) }
-func (e *expander) fma(a, b, c Val) Val     { return e.op(FMA, a, b, c) }
-func (e *expander) fnma(a, b, c Val) Val    { return e.op(FNMA, a, b, c) }
-func (e *expander) choose(p, a, b Val) Val  { return e.op(Select, p, a, b) }
+func (e *expander) add(a, b Val) Val             { return e.op(Add, a, b) }
+func (e *expander) sub(a, b Val) Val             { return e.op(Sub, a, b) }
+func (e *expander) mul(a, b Val) Val             { return e.op(Mul, a, b) }
+func (e *expander) div(a, b Val) Val             { return e.op(Div, a, b) }
+func (e *expander) fma(a, b, c Val) Val          { return e.op(FMA, a, b, c) }
+func (e *expander) fnma(a, b, c Val) Val         { return e.op(FNMA, a, b, c) }
+func (e *expander) choose(p, a, b Val) Val       { return e.op(Select, p, a, b) }
 func (e *expander) bitsF(f floatType, a Val) Val { return e.To(Bits, f.typ, a) }
 func (e *expander) bitsI(f floatType, a Val) Val { return e.To(Bits, f.int, a) }
 

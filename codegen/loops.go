@@ -155,6 +155,8 @@ type Kernel struct {
 	// data-dependent indices are clamped by instructions, so that backends ignore
 	// Access.Masks and Dyn.Limit. Bind's proof still reads both.
 	Legal bool
+	// WideIndex says that a legal kernel computes its masks in I64, not I32.
+	WideIndex bool
 }
 
 // Step is one step of a kernel: exactly one of its fields is set.

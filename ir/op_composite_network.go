@@ -173,30 +173,11 @@ func inferEmbedding(v *Value, _ *dim.Facts) (Type, error) {
 
 func inferAttention(v *Value, facts *dim.Facts) (Type, error) {
 	for i := range 3 {
-		if err := wantDType(v, i, Floats); err != nil {
-			return Type{}, err
-		}
-		if err := wantMinRank(v, i, 2); err != nil {
+		if err := wantAttended(v, facts, i); err != nil {
 			return Type{}, err
 		}
 	}
 	q, k, val := v.Args[0].Type, v.Args[1].Type, v.Args[2].Type
-	for i := 1; i < 3; i++ {
-		t := v.Args[i].Type
-		if t.DType != q.DType {
-			return Type{}, argError(v, i, "operands differ in element type", q.DType.String(), argTypes(v),
-				fmt.Sprintf("cast %s to %s", ordinal(i), q.DType))
-		}
-		if err := wantRank(v, i, q.Rank()); err != nil {
-			return Type{}, err
-		}
-		for a := range q.Rank() - 2 {
-			names := fmt.Sprintf("%s[%d] == q[%d]", [...]string{"q", "k", "v"}[i], a, a)
-			if err := wantEqual(v, facts, i, "batch dimensions differ", names, q.Shape[a], t.Shape[a]); err != nil {
-				return Type{}, err
-			}
-		}
-	}
 	row, col := q.Rank()-2, q.Rank()-1
 	if err := wantEqual(v, facts, 1, "widths of queries and keys differ", fmt.Sprintf("q[%d] == k[%d]", col, col), q.Shape[col], k.Shape[col]); err != nil {
 		return Type{}, err
@@ -213,6 +194,32 @@ func inferAttention(v *Value, facts *dim.Facts) (Type, error) {
 	shape := slices.Clone(q.Shape)
 	shape[col] = val.Shape[col]
 	return q.WithShape(shape), nil
+}
+
+// wantAttended checks one of attention's first three operands on its own: its
+// element type, rank and leading sizes are those of the queries.
+func wantAttended(v *Value, facts *dim.Facts, arg int) error {
+	q, t := v.Args[0].Type, v.Args[arg].Type
+	if err := wantDType(v, arg, Floats); err != nil {
+		return err
+	}
+	if err := wantMinRank(v, arg, 2); err != nil {
+		return err
+	}
+	if t.DType != q.DType {
+		return argError(v, arg, "operands differ in element type", q.DType.String(), argTypes(v),
+			fmt.Sprintf("cast %s to %s", ordinal(arg), q.DType))
+	}
+	if err := wantRank(v, arg, q.Rank()); err != nil {
+		return err
+	}
+	for a := range q.Rank() - 2 {
+		names := fmt.Sprintf("%c[%d] == q[%d]", "qkv"[arg], a, a)
+		if err := wantEqual(v, facts, arg, "batch dimensions differ", names, q.Shape[a], t.Shape[a]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wantMask checks attention's fourth operand, where there is one.

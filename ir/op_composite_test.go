@@ -1,16 +1,12 @@
 package ir
 
 import (
-	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
@@ -260,7 +256,7 @@ func TestExtremesOfTiesAndNaN(t *testing.T) {
 		float32(5), 5, 1,
 		2, float32(math.NaN()), float32(math.NaN()),
 		float32(math.Inf(-1)), float32(math.Inf(-1)), float32(math.Inf(-1)),
-		-0.0, 0, 0)
+		float32(nzro), 0, 0)
 	requireSame(t, evalOp(t, OpArgmax, axis, x), tensor.Of([]int{4}, int64(0), 1, 0, 0))
 	requireSame(t, evalOp(t, OpArgmin, axis, x), tensor.Of([]int{4}, int64(2), 1, 0, 0))
 	i := tensor.Of([]int{1, 3}, uint64(1)<<63, 1<<63+1, 1)
@@ -359,59 +355,3 @@ func TestCompositeTypeRules(t *testing.T) {
 			`cross_entropy: numbers of logits and labels differ: expected lhs[0] == rhs[0], got f32[B,10] x i64[S] (declare "B == S" in the where clause)`},
 	})
 }
-
-// TestDecomposeWithSymbols builds every sample of every composite with symbols for
-// its sizes: decompositions must type-check and agree for all sizes at once.
-func TestDecomposeWithSymbols(t *testing.T) {
-	for _, op := range Ops() {
-		if !op.Composite() {
-			continue
-		}
-		t.Run(op.String(), func(t *testing.T) {
-			for _, s := range op.Row().Samples() {
-				requireSymbolic(t, op, s)
-			}
-		})
-	}
-}
-
-// requireSymbolic replaces each size but those of a filter by a symbol, one for
-// all equal sizes, and compares evaluation of the parts with that of the sample.
-func requireSymbolic(t *testing.T, op Op, s Sample) {
-	t.Helper()
-	f := NewFunc("symbolic", nil)
-	b := NewBuilder(f)
-	v := &Value{Op: op, Attrs: s.Attrs}
-	var args []*tensor.Tensor
-	for i, at := range s.Args {
-		args = append(args, sampleTensor(newRand(uint64(i)), at, s.Lo, s.Hi))
-		shape := slices.Clone(at.Shape)
-		for a, e := range shape {
-			n, _ := e.Const()
-			if op != OpConvolution && n > 1 {
-				shape[a] = symbolOf(n)
-				require.NoError(t, f.Facts.Declare(shape[a].String(), 2, 64))
-			}
-		}
-		v.Args = append(v.Args, f.AddParam("", at.WithShape(shape), nil))
-	}
-	var err error
-	v.Type, err = InferType(v, f.Facts)
-	require.NoError(t, err, "%s %v", argTypes(v), v.Attrs)
-	r := op.Row().Decompose(b, v)
-	require.NoError(t, b.Err(), "%s %v", argTypes(v), v.Attrs)
-	assert.True(t, v.Type.EqualUnder(f.Facts, r.Type), "%s inferred, %s decomposed", v.Type, r.Type)
-	f.Results = []*Value{r}
-	got, err := Eval(f, args, nil)
-	require.NoError(t, err)
-	static, err := applied(op, s)
-	require.NoError(t, err)
-	want, err := EvalValue(static, args, nil)
-	require.NoError(t, err)
-	require.NoError(t, tensor.Check(got[0], want[0], tensor.Tolerance{Rel: 1e-5, Abs: 1e-6, NaNEqual: true}), "%s %v", argTypes(v), v.Attrs)
-}
-
-func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(11, seed)) }
-
-// symbolOf is one symbol per size.
-func symbolOf(n int64) dim.Expr { return dim.Sym(fmt.Sprintf("N%d", n)) }

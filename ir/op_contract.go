@@ -198,21 +198,8 @@ func inferConvolution(v *Value, facts *dim.Facts) (Type, error) {
 	if err := wantRank(v, 1, x.Rank()); err != nil {
 		return Type{}, err
 	}
-	groups, err := intAttr(v, "groups", 1, 1)
-	if err != nil {
+	if err := wantChannels(v, facts); err != nil {
 		return Type{}, err
-	}
-	names := "lhs[1] == rhs[1]"
-	if groups > 1 {
-		names = "lhs[1] == groups * rhs[1]"
-	}
-	if err := wantEqual(v, facts, 1, "numbers of channels differ", names, x.Shape[1], w.Shape[1].Mul(dim.Const(groups))); err != nil {
-		return Type{}, err
-	}
-	if groups > 1 && (facts == nil && !w.Shape[0].Mod(dim.Const(groups)).Equal(dim.Const(0)) ||
-		facts != nil && !facts.Divides(groups, w.Shape[0])) {
-		return Type{}, argError(v, 1, "groups do not divide the output channels",
-			fmt.Sprintf("rhs[0] %% %d == 0", groups), argTypes(v), "")
 	}
 	kernel, err := kernelOf(v)
 	if err != nil {
@@ -227,6 +214,30 @@ func inferConvolution(v *Value, facts *dim.Facts) (Type, error) {
 		return Type{}, err
 	}
 	return x.WithShape(append([]dim.Expr{x.Shape[0], w.Shape[0]}, out...)), nil
+}
+
+// wantChannels checks a convolution's channels and groups.
+func wantChannels(v *Value, facts *dim.Facts) error {
+	x, w := v.Args[0].Type, v.Args[1].Type
+	groups, err := intAttr(v, "groups", 1, 1)
+	if err != nil {
+		return err
+	}
+	names := "lhs[1] == rhs[1]"
+	if groups > 1 {
+		names = "lhs[1] == groups * rhs[1]"
+	}
+	if err := wantEqual(v, facts, 1, "numbers of channels differ", names, x.Shape[1], w.Shape[1].Mul(dim.Const(groups))); err != nil {
+		return err
+	}
+	if SizeEqual(facts, w.Shape[0].Mod(dim.Const(groups)), dim.Const(0)) {
+		return nil
+	}
+	hint := ""
+	if sym, ok := w.Shape[0].IsSym(); ok {
+		hint = fmt.Sprintf("declare \"%s %% %d == 0\" in the where clause", sym, groups)
+	}
+	return argError(v, 1, "groups do not divide the output channels", fmt.Sprintf("rhs[0] %% %d == 0", groups), argTypes(v), hint)
 }
 
 // decomposeConvolution sums products of filters and patches. With one group:

@@ -67,7 +67,11 @@ func asInts(xs []int64) []int {
 func evalConvolution(c *Call) (*tensor.Tensor, error) {
 	x, w := c.Args[0], c.Args[1]
 	groups := int(c.V.Attrs.Int("groups", 1))
-	s, err := slideOf(c.V, x.Rank()-2, make([]int64, 0)) // the filter is the window
+	kernel, err := kernelOf(c.V)
+	if err != nil {
+		return nil, err
+	}
+	s, err := slideOf(c.V, len(kernel), kernel)
 	if err != nil {
 		return nil, err
 	}
