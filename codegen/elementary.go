@@ -59,7 +59,11 @@ func init() {
 
 // expand emits an instruction, or what the target spells in its place.
 func (e *expander) expand(in Inst) Val {
-	if e.target.Spells(in.Op, in.Type) {
+	t := in.Type
+	if in.Op >= Eq && in.Op <= Ge {
+		t = e.TypeOf(in.A)
+	}
+	if e.target.Spells(in.Op, t) {
 		return e.Emit(in)
 	}
 	row := &expansions[in.Op]

@@ -108,16 +108,17 @@ func expandExpm1(e *expander, t tensor.DType, in Inst) Val {
 	return e.tinyAsIs(in.A, e.add(r, r), row.tiny)
 }
 
-// tanh x = (e^2x - 1)/(e^2x + 1), both from the parts of expm1, which stay
-// accurate near 0.
+// tanh |x| = (e^2x - 1)/(e^2x + 1) = 1 - 2/(e^2x + 1), both from the parts of
+// expm1: the first form is accurate near 0, the second near 1.
 func expandTanh(e *expander, t tensor.DType, in Inst) Val {
-	row := expRowOf(t)
-	x := e.clampTo(in.A, -row.one, row.one)
-	n, p := e.expm1Parts(e.add(x, x))
-	s, one := e.pow2(n), e.ConstF(t, 1)
+	a := e.op(Min, e.op(Abs, in.A), e.ConstF(t, expRowOf(t).one))
+	n, p := e.expm1Parts(e.add(a, a))
+	s, one, two := e.pow2(n), e.ConstF(t, 1), e.ConstF(t, 2)
 	num := e.fma(s, p, e.sub(s, one))
-	den := e.fma(s, p, e.add(s, one))
-	return e.orSign(e.quotient(num, den), in.A)
+	den := e.add(num, two)
+	big := e.op(Gt, a, e.ConstF(t, 0.55))
+	q := e.quotient(e.choose(big, two, num), den)
+	return e.orSign(e.choose(big, e.sub(one, q), q), in.A)
 }
 
 // sigmoid x = e/(1+e) with e = e^-|x|, or 1/(1+e) for x >= 0: e^-|x| neither
@@ -141,19 +142,19 @@ func (e *expander) quotient(a, b Val) Val {
 	return e.fma(e.fnma(q, b, a), r, q)
 }
 
-// halfExp is e^|x|/2, which overflows only where sinh and cosh do, and p, h with
-// e^|x| - 1 = 2*(h*p + (h - 1/2)).
-func (e *expander) halfExp(x Val) (h, p Val) {
+// quarterExp gives h and p with e^|x| = 4*(h*p + h): e^|x|/2 is finite for
+// longer than e^|x|. |x| is cut where sinh and cosh overflow.
+func (e *expander) quarterExp(x Val) (h, p Val) {
 	t := e.TypeOf(x)
-	a := e.op(Min, e.op(Abs, x), e.ConstF(t, 711))
-	n, p := e.expm1Parts(a)
-	return e.pow2(e.sub(n, e.ConstF(t, 1))), p
+	n, p := e.expm1Parts(e.op(Min, e.op(Abs, x), e.ConstF(t, 710.5)))
+	return e.pow2(e.sub(n, e.ConstF(t, 2))), p
 }
 
 // sinh x = m + m/(2m + 1) with m = (e^|x| - 1)/2.
 func sinh64(e *expander, t tensor.DType, in Inst) Val {
-	h, p := e.halfExp(in.A)
-	m := e.fma(h, p, e.sub(h, e.ConstF(t, 0.5)))
+	h, p := e.quarterExp(in.A)
+	m := e.fma(h, p, e.sub(h, e.ConstF(t, 0.25)))
+	m = e.add(m, m)
 	s := e.op(Min, m, e.ConstF(t, 0x1p100)) // beyond, the quotient is 1/2 and must not be inf/inf
 	r := e.add(m, e.div(s, e.add(e.add(s, s), e.ConstF(t, 1))))
 	return e.orSign(e.tinyAsIs(in.A, r, 0x1p-28), in.A)
@@ -161,8 +162,9 @@ func sinh64(e *expander, t tensor.DType, in Inst) Val {
 
 // cosh x = c + 1/(4c) with c = e^|x|/2.
 func cosh64(e *expander, t tensor.DType, in Inst) Val {
-	h, p := e.halfExp(in.A)
+	h, p := e.quarterExp(in.A)
 	c := e.fma(h, p, h)
+	c = e.add(c, c)
 	return e.add(c, e.div(e.ConstF(t, 0.25), c))
 }
 

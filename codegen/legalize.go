@@ -10,9 +10,10 @@ import (
 
 // Target says what a backend can emit.
 type Target struct {
-	// Spells reports whether the backend emits the code for values of the type
-	// (of the operand, for comparisons and casts of the result). Codes without an
+	// Spells reports whether the backend emits an instruction of this code and
+	// type; for a comparison the type is that of its operands. Codes without an
 	// expansion are left as they are: the backend refuses what it cannot emit.
+	// Nil spells all but the elementary functions.
 	Spells func(Code, tensor.DType) bool
 	// FastMath allows expansions beyond 2 ulp that drop subnormals and specials.
 	FastMath bool

@@ -60,8 +60,9 @@ type Kernel interface {
 // Launch is a kernel bound to concrete sizes. It may run concurrently with
 // itself as long as each run has its own buffers and scratch.
 type Launch interface {
-	// ScratchBytes is the scratch memory that Run needs, 64-byte aligned.
-	ScratchBytes() int
+	// ScratchBytes is the scratch memory that a Run on so many workers needs;
+	// it is given 64-byte aligned, with undefined contents.
+	ScratchBytes(workers int) int
 	// Run computes the region. bufs are the parameters' and then the results'
 	// elements, contiguous in row-major order, aligned to their element; results do not
 	// overlap anything. Chunks of the work are given to w.
@@ -81,10 +82,19 @@ type Workers interface {
 // Info describes a kernel for reports.
 type Info struct {
 	Executor string
-	Kind     string // "loops", "gemm", "reference"
-	Detail   string // one line: vector width, unrolling, why it is interpreted
-	Code     int    // bytes of machine code
-	Scratch  dim.Expr
+	Kind     string   // "loops", "gemm", "reference"
+	Detail   string   // one line: vector width, unrolling, why it is interpreted
+	Code     int      // bytes of machine code
 	Bytes    dim.Expr // memory traffic at least needed: operands and results once
 	Flops    dim.Expr // arithmetic, a fused multiply-add counted as two
 }
+
+// UnsupportedError says that an executor cannot compile a region after all,
+// though it claimed each value of it. The region then goes to the reference.
+type UnsupportedError struct {
+	Executor string
+	Reason   string
+}
+
+// Error gives the reason.
+func (e *UnsupportedError) Error() string { return e.Executor + " cannot compile it: " + e.Reason }

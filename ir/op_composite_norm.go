@@ -15,26 +15,26 @@ func normComposites() map[Op]OpRow {
 	}
 	return map[Op]OpRow{
 		OpSoftmax: {
-			Name: "softmax", MinArgs: 1, MaxArgs: 1, Traits: Reduce | Approximate, DTypes: Floats,
+			Name: "softmax", MinArgs: 1, MaxArgs: 1, Traits: Approximate, DTypes: Floats,
 			Doc:   "exp(x - m) / sum(exp(x - m)) along an axis, m being the greatest element there; NaN where all are -inf.",
 			Attrs: []AttrSpec{axis},
 			Infer: inferSoftmax, Decompose: decomposeSoftmax, Samples: softmaxSamples,
 		},
 		OpLogSoftmax: {
-			Name: "log_softmax", MinArgs: 1, MaxArgs: 1, Traits: Reduce | Approximate, DTypes: Floats,
+			Name: "log_softmax", MinArgs: 1, MaxArgs: 1, Traits: Approximate, DTypes: Floats,
 			Doc:   "x - m - log(sum(exp(x - m))) along an axis, m being the greatest element there.",
 			Attrs: []AttrSpec{axis},
 			Infer: inferSoftmax, Decompose: decomposeLogSoftmax, Samples: softmaxSamples,
 		},
 		OpLayerNorm: {
-			Name: "layer_norm", MinArgs: 1, MaxArgs: 3, Traits: Reduce | Approximate, DTypes: Floats,
+			Name: "layer_norm", MinArgs: 1, MaxArgs: 3, Traits: Approximate, DTypes: Floats,
 			Doc: "(x - mean) * rsqrt(variance + eps) * weight + bias over axes; weight and bias, the second and third operands, " +
 				"are optional and have the normalised axes' shape.",
 			Attrs: []AttrSpec{axes, eps(1e-5)},
 			Infer: func(v *Value, facts *dim.Facts) (Type, error) { return inferNorm(v, facts, 1e-5) }, Decompose: decomposeLayerNorm, Samples: layerNormSamples,
 		},
 		OpRMSNorm: {
-			Name: "rms_norm", MinArgs: 1, MaxArgs: 2, Traits: Reduce | Approximate, DTypes: Floats,
+			Name: "rms_norm", MinArgs: 1, MaxArgs: 2, Traits: Approximate, DTypes: Floats,
 			Doc: "x * rsqrt(mean(x*x) + eps) * weight over axes; weight, the second operand, " +
 				"is optional and has the normalised axes' shape.",
 			Attrs: []AttrSpec{axes, eps(1e-6)},

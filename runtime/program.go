@@ -28,6 +28,25 @@ type Step struct {
 	Kernel   executors.Kernel
 	Executor string
 	Key      string // the region's canonical key, for reports
+	// The kernel may have been compiled for another region of the same canonical
+	// form: its parameter i is the region's operand Params[i], its result i the
+	// region's result Results[i], its symbol s the function's Syms[s]. Nil means
+	// the same.
+	Params  []int
+	Results []int
+	Syms    map[string]string
+}
+
+// sizes gives the kernel's symbols their values.
+func (s *Step) sizes(sizes map[string]int64) map[string]int64 {
+	if s.Syms == nil {
+		return sizes
+	}
+	out := make(map[string]int64, len(s.Syms))
+	for k, v := range s.Syms {
+		out[k] = sizes[v]
+	}
+	return out
 }
 
 // Program is a linked function. Safe for concurrent use.
@@ -117,18 +136,28 @@ func (l *linker) region(v *ir.Value, kernels map[int]Step) error {
 	}
 	at := len(l.p.Steps)
 	s := stepSlots{}
-	for _, a := range v.Args {
-		n := l.slotsOf[a.ID][0]
+	for i := range v.Args {
+		n := l.slotsOf[v.Args[permuted(step.Params, i)].ID][0]
 		s.in = append(s.in, n)
 		l.p.slots[n].last = at
 	}
 	for _, t := range v.Body.ResultTypes() {
-		s.out = append(s.out, l.add(v, slot{typ: t, kind: slotTemp, first: at, last: at}))
+		l.add(v, slot{typ: t, kind: slotTemp, first: at, last: at})
+	}
+	for i, slots := 0, l.slotsOf[v.ID]; i < len(slots); i++ {
+		s.out = append(s.out, slots[permuted(step.Results, i)])
 	}
 	step.Region = v
 	l.p.Steps = append(l.p.Steps, step)
 	l.p.steps = append(l.p.steps, s)
 	return nil
+}
+
+func permuted(order []int, i int) int {
+	if order == nil {
+		return i
+	}
+	return order[i]
 }
 
 // results turns the slots that are returned into result slots. A slot returned

@@ -1,9 +1,9 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"jitc/executors"
 	"jitc/ir"
@@ -16,6 +16,7 @@ type Recording struct {
 	Sizes    map[string]int64
 	Arena    int // bytes of planned intermediates
 	Scratch  int // bytes of the largest kernel scratch, part of the same block
+	Workers  int // most workers that a run may have
 	launches []executors.Launch
 	shapes   [][]int // by slot
 	offsets  []int   // by slot; temporaries only
@@ -26,9 +27,10 @@ type Recording struct {
 // MaxBytes bounds one tensor; larger sizes are refused before anything runs.
 const MaxBytes = 1 << 46
 
-// Record binds every kernel to the sizes and plans the memory.
-func (p *Program) Record(sizes map[string]int64) (*Recording, error) {
-	r := &Recording{p: p, Sizes: sizes}
+// Record binds every kernel to the sizes and plans the memory, for runs on at
+// most that many workers.
+func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error) {
+	r := &Recording{p: p, Sizes: sizes, Workers: workers}
 	for i := range p.slots {
 		t := p.slots[i].typ
 		shape, err := ir.EvalShape(t.Shape, sizes)
@@ -43,12 +45,12 @@ func (p *Program) Record(sizes map[string]int64) (*Recording, error) {
 		r.bytes = append(r.bytes, n*t.DType.Size())
 	}
 	for i := range p.Steps {
-		l, err := p.Steps[i].Kernel.Bind(sizes)
+		l, err := p.Steps[i].Kernel.Bind(p.Steps[i].sizes(sizes))
 		if err != nil {
 			return nil, fmt.Errorf("region at %s: %w", p.Steps[i].Region.Pos, err)
 		}
 		r.launches = append(r.launches, l)
-		r.Scratch = max(r.Scratch, alignUp(l.ScratchBytes()))
+		r.Scratch = max(r.Scratch, alignUp(l.ScratchBytes(workers)))
 	}
 	r.plan()
 	r.frames.New = func() any { return r.newFrame() }
@@ -98,6 +100,18 @@ func (r *Recording) Results() []*tensor.Tensor {
 // are tensors of the result types and shapes, contiguous, as Results makes
 // them, and overlap nothing. A strided argument is copied first.
 func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) error {
+	return r.run(args, results, w, nil)
+}
+
+// Profile is Run that reports how long each step took.
+func (r *Recording) Profile(args, results []*tensor.Tensor, w executors.Workers, took func(step int, d time.Duration)) error {
+	return r.run(args, results, w, took)
+}
+
+func (r *Recording) run(args, results []*tensor.Tensor, w executors.Workers, took func(int, time.Duration)) error {
+	if w.Workers() > r.Workers {
+		return fmt.Errorf("recorded for %d workers, run on %d", r.Workers, w.Workers())
+	}
 	f := r.frames.Get().(*frame)
 	block := shared.take(r.Arena + r.Scratch)
 	defer func() {
@@ -111,16 +125,43 @@ func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) err
 	if err := r.fill(f, block, args, results); err != nil {
 		return err
 	}
-	scratch := block[r.Arena:]
+	if err := r.launch(f, block, w, took); err != nil {
+		return err
+	}
+	r.copyOut(f, results)
+	return nil
+}
+
+// spinner is implemented by workers that stay awake between the launches of a plan.
+type spinner interface {
+	Begin()
+	End()
+}
+
+func (r *Recording) launch(f *frame, block []byte, w executors.Workers, took func(int, time.Duration)) error {
+	scratch := block[min(r.Arena, len(block)):]
+	if s, ok := w.(spinner); ok {
+		s.Begin()
+		defer s.End()
+	}
+	var start time.Time
+	if took != nil {
+		start = time.Now()
+	}
 	for i, l := range r.launches {
 		if err := l.Run(r.buffers(f, i), scratch, w); err != nil {
 			return fmt.Errorf("region at %s: %w", r.p.Steps[i].Region.Pos, err)
 		}
+		if took != nil {
+			now := time.Now()
+			took(i, now.Sub(start))
+			start = now
+		}
 	}
-	return r.copyOut(f, results)
+	return nil
 }
 
-// StepBuffers calls visit before each step of a run, for profiles; see Profile.
+// buffers are what launch i reads and then what it writes.
 func (r *Recording) buffers(f *frame, i int) [][]byte {
 	bufs, s := f.args[i], r.p.steps[i]
 	for k, n := range s.in {
@@ -131,9 +172,6 @@ func (r *Recording) buffers(f *frame, i int) [][]byte {
 	}
 	return bufs
 }
-
-// ErrAliasedResult says that a result tensor shares memory with an argument.
-var ErrAliasedResult = errors.New("a result tensor shares memory with an argument")
 
 // fill points every slot at its memory.
 func (r *Recording) fill(f *frame, block []byte, args, results []*tensor.Tensor) error {
@@ -179,12 +217,11 @@ func (r *Recording) data(n int, t *tensor.Tensor) ([]byte, error) {
 
 // copyOut fills the results that no launch wrote: those that are parameters,
 // constants, or returned twice.
-func (r *Recording) copyOut(f *frame, results []*tensor.Tensor) error {
+func (r *Recording) copyOut(f *frame, results []*tensor.Tensor) {
 	for i, n := range r.p.result {
 		data, _ := results[i].Bytes()
 		if len(data) > 0 && &data[0] != &f.slots[n][0] {
 			copy(data, f.slots[n])
 		}
 	}
-	return nil
 }

@@ -41,6 +41,7 @@ type emitter struct {
 	mslots int32 // most of them
 	spills int
 	insts  int
+	pinned int
 	acc    []accumulator
 	accOf  *segment
 }

@@ -16,6 +16,7 @@ type layout struct {
 	nOuter       int
 	ptr          []int32 // by stream: current address
 	base         []int32 // by stream: address of the origin
+	vecStep      []int32 // by stream: bytes from lane to lane, read by Place
 	lanePtr      []int32 // by stream: address within the vector loop
 	laneStep     []int32 // by stream: what c vectors add to it, at +8*c
 	laneOff      []int32 // by stream: a table, one offset per lane
@@ -58,6 +59,7 @@ func newLayout(p *plan) *layout {
 			l.levels[i].inc = append(l.levels[i].inc, l.incSlot(p, s, i))
 			l.levels[i].step = append(l.levels[i].step, l.word())
 		}
+		l.vecStep = append(l.vecStep, l.word())
 		l.lanePtr, l.laneStep, l.laneOff = append(l.lanePtr, l.word()), append(l.laneStep, 0), append(l.laneOff, 0)
 		if p.streams[s].lane {
 			l.laneStep[s] = l.block(8*(maxUnroll+1), 8)

@@ -266,7 +266,7 @@ func (g *emitter) storeVector(in *codegen.Inst, a *access) {
 		f := asm.Mask(k)
 		m := g.address(in.Acc)
 		switch {
-		case a.esize == w && k == 0 && g.nt && g.p.nt[g.n.Accs[in.Acc].Buf]:
+		case a.esize == w && k == 0 && g.nt && g.streaming(in):
 			g.RM(asm.VMOVNTPS, g.vecOf(w), x, 0, m, 0)
 		case a.esize == w:
 			g.RM(plainStore(w), g.vecOf(w), x, 0, m, f)
@@ -279,7 +279,7 @@ func (g *emitter) storeVector(in *codegen.Inst, a *access) {
 	switch {
 	case !masked && a.esize == w:
 		op := asm.VMOVUPSst
-		if g.nt && g.p.nt[g.n.Accs[in.Acc].Buf] {
+		if g.nt && g.streaming(in) {
 			op = asm.VMOVNTPS
 		}
 		g.RM(op, g.vecOf(w), x, 0, g.address(in.Acc), 0)
@@ -353,7 +353,6 @@ func (g *emitter) storeFirst(in *codegen.Inst, a *access) {
 		g.Bind(skip)
 	}
 }
-
 
 // storeElement stores the first element of x.
 func (g *emitter) storeElement(x asm.V, size int32, m asm.Mem) {

@@ -226,7 +226,8 @@ func (p *plan) uniform64(v codegen.Val) bool {
 	}
 	for i := range p.nest.Insts {
 		in := &p.nest.Insts[i]
-		for _, o := range [3]codegen.Val{in.A, in.B, in.C}[:in.Op.Arity()] {
+		args := [3]codegen.Val{in.A, in.B, in.C}
+		for _, o := range args[:in.Op.Arity()] {
 			if o == v && (in.Op == codegen.Store || in.Type.Size() != 8 || p.vals[i].varying) {
 				return false
 			}

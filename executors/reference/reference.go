@@ -82,7 +82,7 @@ type launch struct {
 	shapes [][]int
 }
 
-func (*launch) ScratchBytes() int { return 0 }
+func (*launch) ScratchBytes(int) int { return 0 }
 
 // Run evaluates the region on one goroutine and copies the results out.
 func (l *launch) Run(bufs [][]byte, _ []byte, _ executors.Workers) error {

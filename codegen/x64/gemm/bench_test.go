@@ -1,3 +1,5 @@
+//go:build unix
+
 package gemm_test
 
 import (
@@ -142,6 +144,8 @@ func BenchmarkShapes(b *testing.B) {
 		{"scores", scores},
 		{"conv_64x12544x147", plain(f, 64, 12544, 147)},
 		{"conv_128x784x1152", plain(f, 128, 784, 1152)},
+		{"conv_512x49x4500", plain(f, 512, 49, 4500)},
+		{"conv_512x196x2304", plain(f, 512, 196, 2304)},
 		{"conv_512x49x4608", plain(f, 512, 49, 4608)},
 		{"128xt3072x768", trans(f, 128, 3072, 768)},
 		{"x8x12288x4096", plain(f, 8, 12288, 4096)},

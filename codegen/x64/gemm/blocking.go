@@ -100,11 +100,11 @@ func (b *blocking) sources(k *Kernels, p *Problem) {
 	}
 	flops := 2 * p.M * p.N * p.K
 	small := flops <= smallFlops && (p.batches() > 1 || flops <= 2*chunkMinFlops)
-	// Rows a multiple of 2 KiB apart fall into few sets of the cache.
-	conflict := p.A.Row*int64(k.dt.Size())%2048 == 0 && p.A.Row != 0
+	// Rows a multiple of 4 KiB apart fall into one set of L1.
+	conflict := p.A.Row*int64(k.dt.Size())%4096 == 0 && p.A.Row != 0
 	direct := p.A.DType == k.dt && (p.A.Col == 1 && !conflict || p.A.Row == 1)
 	switch {
-	case direct && (b.panels == 1 || small && p.N <= 4*b.nr):
+	case direct && (b.panels == 1 || p.N <= 2*b.nr || small && p.N <= 4*b.nr):
 		b.a = inPlace
 	case b.panels == 1 || small:
 		b.a = packedOwn
@@ -157,7 +157,7 @@ func (b *blocking) share(k *Kernels, p *Problem) {
 	if b.a == packedFirst && b.nTiles == 1 {
 		b.a, b.slabPanels = packedOwn, b.mTiles*b.tilePanels
 	}
-	if b.b == packedOwn && b.mTiles > 1 && b.nTiles == 1 && b.a != inPlace && b.bBytes(p) <= slabBytes {
+	if b.b == packedOwn && b.mTiles > 1 && b.nTiles == 1 && 2*p.M*p.N*p.K > smallFlops && b.bBytes(p) <= slabBytes {
 		b.b = packedFirst
 	}
 	b.aResident = b.a == packedFirst && p.B.Row == 1 && b.b == packedOwn &&

@@ -1,3 +1,5 @@
+//go:build unix
+
 package gemm_test
 
 import "golang.org/x/sys/cpu"

@@ -27,7 +27,9 @@ type Plan struct {
 	strategy strategy
 	shared   int // bytes, multiples of scratchAlign
 	local    int
-	runs     sync.Pool // *run
+
+	mu   sync.Mutex
+	idle []*run // as many as ever ran at once; kept, so that runs allocate nothing
 }
 
 const scratchAlign = 64
@@ -50,11 +52,6 @@ func (k *Kernels) NewPlan(p Problem) (*Plan, error) {
 	shared, local := pl.strategy.memory()
 	pl.shared = alignUp(shared, scratchAlign)
 	pl.local = alignUp(local, scratchAlign) + alignUp(int(unsafe.Sizeof(workerState{}))+8*len(p.Batch), scratchAlign)
-	pl.runs.New = func() any {
-		r := &run{plan: pl}
-		r.packAChunk, r.packBChunk, r.tileChunk = r.packA, r.packB, r.tile
-		return r
-	}
 	return pl, nil
 }
 
@@ -112,12 +109,12 @@ func (pl *Plan) Run(r Runner, a, b, c unsafe.Pointer, scratch []byte, ep Epilogu
 	return nil
 }
 
-// begin takes a run from the pool and gives it the aligned part of scratch.
+// begin takes an idle run and gives it the aligned part of scratch.
 func (pl *Plan) begin(r Runner, scratch []byte) (*run, error) {
 	if need := pl.ScratchBytes(r.Workers()); len(scratch) < need {
 		return nil, fmt.Errorf("gemm: scratch for %d workers: expected at least %d bytes, got %d; hint: Plan.ScratchBytes", r.Workers(), need, len(scratch))
 	}
-	s := pl.runs.Get().(*run)
+	s := pl.idleRun()
 	base := unsafe.Pointer(unsafe.SliceData(scratch))
 	s.runner, s.scratch = r, unsafe.Add(base, -uintptr(base)&(scratchAlign-1))
 	return s, nil
@@ -127,7 +124,23 @@ func (pl *Plan) begin(r Runner, scratch []byte) (*run, error) {
 func (pl *Plan) end(s *run) {
 	s.runner, s.epilogue = nil, nil
 	s.a, s.b, s.c, s.scratch, s.packed = nil, nil, nil, nil, nil
-	pl.runs.Put(s)
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.idle = append(pl.idle, s)
+}
+
+// idleRun takes an idle run, or makes one.
+func (pl *Plan) idleRun() *run {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	if last := len(pl.idle) - 1; last >= 0 {
+		s := pl.idle[last]
+		pl.idle = pl.idle[:last]
+		return s
+	}
+	s := &run{plan: pl}
+	s.packAChunk, s.packBChunk, s.tileChunk = s.packA, s.packB, s.tile
+	return s
 }
 
 // workerState is at the start of each worker's scratch, followed by the batch

@@ -1,9 +1,12 @@
+//go:build unix
+
 package gemm_test
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,16 +78,10 @@ func kernels(t testing.TB, isa gemm.ISA, dt tensor.DType) *gemm.Kernels {
 	return got.(*gemm.Kernels)
 }
 
-// guarded is memory whose first or last byte touches an inaccessible page.
-type guarded struct {
-	mem  []byte
-	page int
-}
-
 // newGuarded returns n bytes between inaccessible pages, flush with the one
 // after them, or before them if front. n may be 0.
 func newGuarded(t testing.TB, n int, front bool) unsafe.Pointer {
-	page := unix.Getpagesize()
+	page := os.Getpagesize()
 	size := (n + page - 1) / page * page
 	mem, err := unix.Mmap(-1, 0, size+2*page, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	require.NoError(t, err)

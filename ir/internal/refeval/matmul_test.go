@@ -100,6 +100,15 @@ func TestWindowOfTrivialAxesIsTheOperand(t *testing.T) {
 	assert.Equal(t, []float64{x[0] + x[3], x[1] + x[4], x[2] + x[5]}, sum)
 }
 
+func TestWindowOfMuchPadding(t *testing.T) {
+	const far = 1 << 40 // walking the padding would take hours
+	add := func(a, b float64) float64 { return a + b }
+	axis := WindowAxis{In: 3, Out: 4, Window: far + 1, Stride: 1, Dilation: 1, PadLow: far}
+	assert.Equal(t, []float64{1, 3, 6, 6}, Window([]float64{1, 2, 3}, []WindowAxis{axis}, 0, add))
+	axis = WindowAxis{In: 3, Out: 2, Window: far, Stride: 2, Dilation: far, PadLow: far}
+	assert.Equal(t, []float64{1, 3}, Window([]float64{1, 2, 3}, []WindowAxis{axis}, 0, add))
+}
+
 func TestConvolveByHand(t *testing.T) {
 	// One channel, [1 2 3 4] correlated with [1 10], stride 2, one element of padding:
 	// [0*1 + 1*10, 2*1 + 3*10].

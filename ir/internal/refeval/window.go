@@ -30,6 +30,15 @@ func Window[A Accum](x []A, axes []WindowAxis, identity A, fold func(A, A) A) []
 	return x
 }
 
+// offsets is the range of positions within the window that any output finds
+// inside the input: a window may span far more padding than there is input.
+func (a WindowAxis) offsets() (first, end int) {
+	if beyond := a.PadLow - (a.Out-1)*a.Stride; beyond > 0 {
+		first = (beyond + a.Dilation - 1) / a.Dilation
+	}
+	return first, min(a.Window, (a.In-1+a.PadLow)/a.Dilation+1)
+}
+
 // windowAxis maps [outer, a.In, inner] to [outer, a.Out, inner].
 func windowAxis[A Accum](x []A, outer, inner int, a WindowAxis, identity A, fold func(A, A) A) []A {
 	out := make([]A, outer*a.Out*inner)
@@ -39,8 +48,9 @@ func windowAxis[A Accum](x []A, outer, inner int, a WindowAxis, identity A, fold
 	if len(x) == 0 || len(out) == 0 {
 		return out
 	}
+	first, end := a.offsets()
 	Parallel(outer, func(p int) {
-		for k := range a.Window {
+		for k := first; k < end; k++ {
 			shift := k*a.Dilation - a.PadLow
 			lo, hi := InRange(a.In, a.Out, a.Stride, shift)
 			for o := lo; o < hi; o++ {

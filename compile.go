@@ -1,0 +1,193 @@
+package jitc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"jitc/executors"
+	"jitc/fusion"
+	"jitc/ir"
+	"jitc/passes"
+	rt "jitc/runtime"
+)
+
+// Compiled is a trace with everything that compiling made of it.
+type Compiled struct {
+	Trace     *ir.Func // as given
+	Canonical *ir.Func // primitives, after the passes
+	Fused     *ir.Func // regions
+	Program   *rt.Program
+	Report    *Report
+}
+
+// Compile is the whole walk, from a trace to a linked program:
+//
+//	trace -> passes -> fusion -> executors (code generation) -> link
+//
+// obs, if not nil, sees the function before and after every pass.
+func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (*Compiled, error) {
+	w := &walk{engine: e, c: &Compiled{Trace: f, Report: &Report{}}}
+	stages := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"verify", func(context.Context) error { return ir.Verify(f, ir.Surface) }},
+		{"passes", func(context.Context) error { return w.canonicalise(obs) }},
+		{"fusion", func(context.Context) error { return w.fuse() }},
+		{"kernels", w.compileRegions},
+		{"link", func(context.Context) error { return w.link() }},
+	}
+	for _, s := range stages {
+		start := time.Now()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.run(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		w.c.Report.Stages = append(w.c.Report.Stages, StageReport{Name: s.name, Time: time.Since(start)})
+	}
+	w.report()
+	return w.c, nil
+}
+
+// walk carries one compilation.
+type walk struct {
+	engine *Engine
+	c      *Compiled
+	parts  *fusion.Result
+	steps  map[int]rt.Step // by ID of the region's value
+	hits   map[int]bool    // regions whose kernel was there already
+}
+
+func (w *walk) canonicalise(obs passes.Observer) error {
+	observe := func(pass string, before, after *ir.Func, d time.Duration) {
+		w.c.Report.Passes = append(w.c.Report.Passes, PassReport{Name: pass, Values: len(after.Values), Time: d})
+		if obs != nil {
+			obs(pass, before, after, d)
+		}
+	}
+	f, err := passes.Run(w.c.Trace, passes.Options{
+		FastMath:      w.engine.opts.FastMath,
+		Verify:        w.engine.opts.Verify,
+		KeepComposite: w.engine.claimsComposite,
+	}, observe)
+	w.c.Canonical = f
+	return err
+}
+
+// claimsComposite reports whether an executor ahead of the reference computes a
+// composite whole.
+func (e *Engine) claimsComposite(v *ir.Value) bool {
+	for _, x := range e.execs {
+		if x.Name() != executors.Reference && x.Claim(v).Level != fusion.Refused {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walk) fuse() error {
+	claimers := make([]fusion.Claimer, len(w.engine.execs))
+	for i, x := range w.engine.execs {
+		claimers[i] = x
+	}
+	parts, err := fusion.Partition(w.c.Canonical, claimers, fusion.Options{Off: w.engine.opts.NoFuse})
+	if err != nil {
+		return err
+	}
+	w.parts, w.c.Fused, w.c.Report.Decisions = parts, parts.F, parts.Decisions
+	if w.engine.opts.Verify {
+		return ir.Verify(parts.F, ir.Fused)
+	}
+	return nil
+}
+
+// compileRegions compiles every distinct region once, side by side.
+func (w *walk) compileRegions(ctx context.Context) error {
+	type result struct {
+		step rt.Step
+		hit  bool
+	}
+	results := make([]result, w.parts.F.NumIDs)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.engine.pool.Workers())
+	for _, v := range w.parts.F.Values {
+		if v.Op != ir.OpFused {
+			continue
+		}
+		group.Go(func() error {
+			step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[w.parts.Owner[v.ID]])
+			results[v.ID] = result{step, hit}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	w.steps, w.hits = map[int]rt.Step{}, map[int]bool{}
+	for _, v := range w.parts.F.Values {
+		if v.Op == ir.OpFused {
+			w.steps[v.ID], w.hits[v.ID] = results[v.ID].step, results[v.ID].hit
+		}
+	}
+	return nil
+}
+
+// compileRegion compiles one region through the kernel cache: regions of equal
+// canonical form share a kernel. What its executor turns out not to support
+// goes to the reference executor, with the reason kept for the report.
+func (e *Engine) compileRegion(ctx context.Context, v *ir.Value, x executors.Executor) (rt.Step, bool, error) {
+	canon := fusion.Canonicalise(v.Body)
+	o := executors.Options{FastMath: e.opts.FastMath, Dumps: e.opts.Dumps}
+	target := fmt.Sprintf("%s/%+v", x.Name(), o)
+	key := canon.Key(target)
+	kernel, hit, err := e.kernels.Get(ctx, rt.KernelKey(key), func() (executors.Kernel, error) {
+		k, err := x.Compile(ctx, canon.Func, o)
+		var unsupported *executors.UnsupportedError
+		if errors.As(err, &unsupported) && x.Name() != executors.Reference {
+			return e.fallBack(ctx, canon.Func, o, unsupported)
+		}
+		return k, err
+	})
+	if err != nil {
+		return rt.Step{}, hit, fmt.Errorf("%s: region at %s: %w", x.Name(), v.Pos, err)
+	}
+	return rt.Step{Kernel: kernel, Executor: kernel.Info().Executor, Key: fmt.Sprintf("%x", key[:8]),
+		Params: canon.Params, Results: canon.Results, Syms: canon.Syms}, hit, nil
+}
+
+func (e *Engine) fallBack(ctx context.Context, region *ir.Func, o executors.Options, why error) (executors.Kernel, error) {
+	last := e.execs[len(e.execs)-1]
+	if last.Name() != executors.Reference {
+		return nil, why
+	}
+	k, err := last.Compile(ctx, region, o)
+	if err != nil {
+		return nil, err
+	}
+	return refused{k, why}, nil
+}
+
+// refused is a kernel that took the place of one that could not be compiled.
+type refused struct {
+	executors.Kernel
+	why error
+}
+
+// Info says why.
+func (r refused) Info() executors.Info {
+	info := r.Kernel.Info()
+	info.Detail = r.why.Error()
+	return info
+}
+
+func (w *walk) link() error {
+	p, err := rt.Link(w.parts.F, w.steps)
+	w.c.Program = p
+	return err
+}

@@ -1,0 +1,96 @@
+// Package jitc is a trace-compiling JIT for tensor programs.
+//
+// A program arrives as a trace (a text file, or an ir.Func built in Go), is
+// canonicalised, partitioned into regions by dataflow fusion, each region is
+// compiled to one kernel by an executor plug-in, and the kernels are linked into
+// a program with one memory plan. Compile, in compile.go, is the whole walk.
+//
+//	engine, err := jitc.NewEngine(jitc.Options{})
+//	file, err := trace.Read("mlp.trace")
+//	fn := engine.Function(file.Func)
+//	results, err := fn.Call(ctx, args...)
+//
+// Everything exported is safe for concurrent use unless it says otherwise.
+package jitc
+
+import (
+	"fmt"
+	"runtime"
+
+	"jitc/executors"
+	"jitc/executors/native/pool"
+	rt "jitc/runtime"
+
+	// The executors that every build has.
+	_ "jitc/executors/native"
+	_ "jitc/executors/reference"
+)
+
+// Options configure an Engine. The zero value is the default.
+type Options struct {
+	// Executors is the ordered list of executors; empty: every available one,
+	// best first. The reference executor is always last.
+	Executors []string
+	// Threads is the number of workers that run kernels; 0: one per processor.
+	Threads int
+	// FastMath allows rewrites that change floating-point results beyond
+	// rounding (reassociation, division by multiplication).
+	FastMath bool
+	// NoFuse makes every op a region of its own.
+	NoFuse bool
+	// Verify checks the IR after every pass.
+	Verify bool
+	// Dumps keeps what Kernel.Dump returns.
+	Dumps bool
+	// Kernels bounds the kernels kept; 0: runtime.DefaultKernels.
+	Kernels int
+	// Entries bounds the signatures that each Function keeps; 0: DefaultEntries.
+	Entries int
+}
+
+// DefaultEntries is the number of signatures a Function keeps by default.
+const DefaultEntries = 256
+
+// Engine owns what compiled functions share: the executors, the kernel cache
+// and the workers.
+type Engine struct {
+	opts    Options
+	execs   []executors.Executor
+	kernels *rt.KernelCache
+	pool    *pool.Pool
+}
+
+// NewEngine returns an engine. Its error names an executor that is unknown or
+// cannot run on this machine.
+func NewEngine(o Options) (*Engine, error) {
+	execs, err := executors.Select(o.Executors...)
+	if err != nil {
+		return nil, err
+	}
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("threads: expected 0 or more, got %d", o.Threads)
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.Kernels == 0 {
+		o.Kernels = rt.DefaultKernels
+	}
+	if o.Entries == 0 {
+		o.Entries = DefaultEntries
+	}
+	return &Engine{opts: o, execs: execs, kernels: rt.NewKernelCache(o.Kernels), pool: pool.New(o.Threads)}, nil
+}
+
+// Executors lists the engine's executors, first choice first.
+func (e *Engine) Executors() []executors.Executor { return e.execs }
+
+// Workers are the engine's workers.
+func (e *Engine) Workers() executors.Workers { return e.pool }
+
+// KernelStats counts what the kernel cache did.
+func (e *Engine) KernelStats() rt.KernelStats { return e.kernels.Stats() }
+
+// Close stops the workers. Functions of the engine still run, on their caller's
+// goroutine alone.
+func (e *Engine) Close() { e.pool.Close() }
