@@ -27,10 +27,10 @@ func init() {
 	viaF64 := func(c Code) { expansions[c].f32 = widened }
 	x := &expansions
 
-	x[Exp].f32, x[Exp].f64 = exp32, exp64
+	both(Exp, expandExp)
 	x[Exp2].f32, x[Exp2].f64 = exp2F32, exp2F64
 	both(Expm1, expandExpm1)
-	both(Tanh, expandTanh)
+	x[Tanh].f32, x[Tanh].f64 = tanh32, tanh64
 	both(Sigmoid, expandSigmoid)
 	x[Sinh].f64, x[Cosh].f64 = sinh64, cosh64
 	x[Log].f32, x[Log].f64 = log32, log64

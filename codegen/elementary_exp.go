@@ -39,12 +39,11 @@ type expRow struct {
 	ln2Hi, ln2Lo float64
 	tail         []float64
 	tiny         float64 // below it e^x - 1 rounds to x
-	one          float64 // tanh rounds to 1 from here on
 }
 
 var (
-	expRow32 = expRow{-104, 89, 0x1.62e4p-1, 1.42860677e-06, expTail32, 0x1p-26, 10}
-	expRow64 = expRow{-746, 710, 6.93147180369123816490e-01, 1.90821492927058770002e-10, expTail64, 0x1p-55, 20}
+	expRow32 = expRow{-104, 89, 0x1.62e4p-1, 1.42860677e-06, expTail32, 0x1p-26}
+	expRow64 = expRow{-746, 710, 6.93147180369123816490e-01, 1.90821492927058770002e-10, expTail64, 0x1p-55}
 )
 
 func expRowOf(t tensor.DType) *expRow {
@@ -70,9 +69,6 @@ func (e *expander) expOf(x Val) Val {
 	p := e.poly(r, append(append([]float64(nil), expRowOf(t).tail...), 1, 1)...)
 	return e.scale(p, n)
 }
-
-func exp32(e *expander, t tensor.DType, in Inst) Val { return expandExp(e, t, in) }
-func exp64(e *expander, t tensor.DType, in Inst) Val { return expandExp(e, t, in) }
 
 func expandExp(e *expander, t tensor.DType, in Inst) Val {
 	row := expRowOf(t)
@@ -108,16 +104,29 @@ func expandExpm1(e *expander, t tensor.DType, in Inst) Val {
 	return e.tinyAsIs(in.A, e.add(r, r), row.tiny)
 }
 
+// tanhTail32 is (tanh(x)/x - 1)/x^2 in x^2 for |x| < 0.625, from Cephes tanhf.c.
+var tanhTail32 = []float64{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
+
+// tanh32 is a polynomial near 0 and 1 - 2/(e^2|x| + 1) beyond.
+func tanh32(e *expander, t tensor.DType, in Inst) Val {
+	z := e.mul(in.A, in.A)
+	near := e.fma(e.mul(in.A, z), e.poly(z, tanhTail32...), in.A)
+	a := e.op(Min, e.op(Abs, in.A), e.ConstF32(10)) // tanh(10) rounds to 1
+	one := e.ConstF32(1)
+	far := e.sub(one, e.quotient(e.ConstF32(2), e.add(e.expOf(e.add(a, a)), one)))
+	return e.orSign(e.choose(e.op(Lt, a, e.ConstF32(0.625)), near, far), in.A)
+}
+
 // tanh |x| = (e^2x - 1)/(e^2x + 1) = 1 - 2/(e^2x + 1), both from the parts of
 // expm1: the first form is accurate near 0, the second near 1.
-func expandTanh(e *expander, t tensor.DType, in Inst) Val {
-	a := e.op(Min, e.op(Abs, in.A), e.ConstF(t, expRowOf(t).one))
+func tanh64(e *expander, t tensor.DType, in Inst) Val {
+	a := e.op(Min, e.op(Abs, in.A), e.ConstF(t, 20)) // tanh(20) rounds to 1
 	n, p := e.expm1Parts(e.add(a, a))
 	s, one, two := e.pow2(n), e.ConstF(t, 1), e.ConstF(t, 2)
 	num := e.fma(s, p, e.sub(s, one))
 	den := e.add(num, two)
 	big := e.op(Gt, a, e.ConstF(t, 0.55))
-	q := e.quotient(e.choose(big, two, num), den)
+	q := e.div(e.choose(big, two, num), den)
 	return e.orSign(e.choose(big, e.sub(one, q), q), in.A)
 }
 

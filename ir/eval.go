@@ -1,15 +1,18 @@
 package ir
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
-// EvalShape evaluates sizes to plain integers; an error names what is unbound,
-// negative or too large.
+// EvalShape evaluates sizes to plain integers; an error names what is unbound or
+// too large. Sizes in attributes, such as a padding, may be negative; allocating
+// a tensor of a negative size is an error there.
 func EvalShape(shape []dim.Expr, sizes map[string]int64) ([]int, error) {
 	out := make([]int, len(shape))
 	for i, e := range shape {
@@ -37,8 +40,11 @@ type BindError struct {
 // Error prints the mismatch on one line.
 func (e *BindError) Error() string {
 	s := e.What
-	if e.Param != nil {
+	switch {
+	case e.Param != nil && e.Param.Name != "":
 		s = "argument %" + e.Param.Name + ": " + s
+	case e.Param != nil:
+		s = fmt.Sprintf("argument %d: %s", e.Param.ID, s)
 	}
 	if e.Expected != "" {
 		s += ": expected " + e.Expected
@@ -81,9 +87,36 @@ func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[str
 		return nil, err
 	}
 	if err := f.Facts.Check(sizes); err != nil {
-		return nil, &BindError{What: "a size violates a declared fact", Got: err.Error()}
+		return nil, factError(f, err)
 	}
 	return sizes, nil
+}
+
+// factError points a broken fact at a parameter that has the symbol.
+func factError(f *Func, err error) error {
+	be := &BindError{What: "a size violates a declared fact", Got: err.Error()}
+	var violation *dim.Violation
+	var unbound *dim.UnboundError
+	switch {
+	case errors.As(err, &violation):
+		be.Expected, be.Got = violation.Fact, fmt.Sprintf("%s = %d", violation.Sym, violation.Got)
+		be.Param = paramWith(f, violation.Sym)
+	case errors.As(err, &unbound):
+		be = &BindError{What: "no value for the size " + unbound.Sym, Hint: "no parameter's shape gives it: name a value"}
+	}
+	return be
+}
+
+// paramWith is the first parameter whose shape mentions the symbol, nil if none does.
+func paramWith(f *Func, sym string) *Value {
+	for _, p := range f.Params {
+		for _, e := range p.Type.Shape {
+			if slices.Contains(e.Syms(), sym) {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // bindShapes iterates because a size such as 2*B binds B only where nothing

@@ -3,6 +3,7 @@ package ir
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"jitc/ir/diag"
 )
@@ -20,6 +21,7 @@ const (
 	tokPunct           // one of ( ) { } [ ] < > , : = or ->
 	tokComment         // # to the end of the line
 	tokNewline
+	tokUnterminated // a string that its line does not end
 	tokBad
 )
 
@@ -90,8 +92,9 @@ func (l *lexer) next() token {
 		t.kind, t.text = tokPunct, "->"
 	case strings.IndexByte("(){}[],:=-+*", c) >= 0:
 		t.kind, t.text = tokPunct, l.src[l.off:l.off+1]
-	default:
-		t.kind, t.text = tokBad, l.src[l.off:l.off+1]
+	default: // a whole character, so that messages show it
+		_, n := utf8.DecodeRuneInString(l.src[l.off:])
+		t.kind, t.text = tokBad, l.src[l.off:l.off+n]
 	}
 	l.off += len(t.text)
 	return t
@@ -126,14 +129,16 @@ func (l *lexer) str(t token) token {
 	for end := l.off + 1; end < len(l.src) && l.src[end] != '\n'; end++ {
 		switch l.src[end] {
 		case '\\':
-			end++
+			if end+1 < len(l.src) && l.src[end+1] != '\n' {
+				end++
+			}
 		case '"':
 			t.kind, t.text = tokString, l.src[l.off:end+1]
 			l.off = end + 1
 			return t
 		}
 	}
-	return l.take(t, tokBad, func(c byte) bool { return c != '\n' })
+	return l.take(t, tokUnterminated, func(c byte) bool { return c != '\n' })
 }
 
 func (l *lexer) number(t token) token {
@@ -149,6 +154,11 @@ func (l *lexer) number(t token) token {
 	t.kind, t.text = tokNumber, l.src[l.off:end]
 	l.off = end
 	return t
+}
+
+// rewind makes t, a token seen before, the next one again.
+func (l *lexer) rewind(t token) {
+	l.off, l.line, l.bol = t.off, t.line, t.off-(t.co-1)
 }
 
 // lineText is the source line that holds offset off, without its newline.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"jitc/ir/diag"
 	"jitc/ir/dim"
@@ -23,8 +24,9 @@ const (
 //
 //	file   = { comment } [ "weights" string ] "func" "@" name function .
 //	function = "(" [ param { "," param } ] ")" "->" results [ "where" facts ] "{" { value } "return" operands "}" .
-//	param  = "%" name ":" type [ attrs ] .
-//	value  = "%" name [ ":" type ] "=" op [ "(" operands ")" ] [ attrs ] [ "func" function ] [ "at" string ":" int ":" int ] .
+//	param  = "%" name ":" type [ attrs ] [ position ] .
+//	value  = "%" name [ ":" type ] "=" op [ "(" operands ")" ] [ attrs ] [ "func" function ] [ position ] .
+//	position = "at" ( string ":" int ":" int | "-" ) .
 //	type   = dtype "[" [ size { "," size } ] "]" | "(" type { "," type } ")" .
 //	attrs  = "{" name "=" attribute { "," name "=" attribute } "}" .
 //
@@ -33,8 +35,7 @@ const (
 // a constant of its sibling's type. The diagnostics are empty exactly if the
 // text is a well-typed function.
 func Parse(file, src string) (*Func, *SourceText, diag.List) {
-	p := &parser{lex: newLexer(file, src), source: &SourceText{
-		Above: map[int][]string{}, Beside: map[int]string{}, Literals: map[int]bool{}}}
+	p := &parser{lex: newLexer(file, src), source: newSourceText(), symbols: map[string]bool{}}
 	f := p.file()
 	if len(p.diags) > 0 {
 		return nil, nil, p.diags
@@ -47,36 +48,42 @@ var errStop = errors.New("stop")
 
 type parser struct {
 	lex    *lexer
-	tok    token
+	tok    token // the next token
+	last   token // the one consumed before it
 	source *SourceText
 	diags  diag.List
 	depth  int
 	// scopes hold the names of the functions being parsed, innermost last. A
 	// name whose definition failed maps to nil, so that its uses are silent.
 	scopes   []map[string]*Value
-	comments []string // seen and not yet attached
-	inValue  bool     // within a value of the outermost function
-	beside   string   // comment at the end of that value's line
+	symbols  map[string]bool // the symbols that the facts know
+	comments comments
 }
 
-// advance moves to the next token that matters, keeping comments for later: one
-// at the end of a value's line belongs to that value, others to what follows.
+// advance moves to the next token that matters, keeping comments for later.
 func (p *parser) advance() {
-	line := p.tok.line
+	p.last = p.tok
 	for {
 		p.tok = p.lex.next()
 		switch p.tok.kind {
 		case tokComment:
-			if p.depth == 1 && p.inValue && p.tok.line == line {
-				p.beside = p.tok.text
-			} else if p.depth <= 1 {
-				p.comments = append(p.comments, p.tok.text)
-			}
+			p.comments.see(p.tok, p.last.line)
 		case tokNewline:
 		default:
 			return
 		}
 	}
+}
+
+// span is the source from token from to the last one consumed, as one token; it
+// ends with from's line.
+func (p *parser) span(from token) token {
+	end := p.last.off + len(p.last.text)
+	if p.last.line != from.line || end < from.off {
+		end = from.off + len(from.text)
+	}
+	from.text = p.lex.src[from.off:end]
+	return from
 }
 
 // fail records a diagnostic at t and unwinds.
@@ -88,7 +95,7 @@ func (p *parser) fail(t token, msg, expected, got, hint string) error {
 }
 
 func (p *parser) failExpected(what string) error {
-	if p.tok.kind == tokBad && len(p.tok.text) > 1 {
+	if p.tok.kind == tokUnterminated {
 		return p.fail(p.tok, "unterminated string", what, "", `end it with " on the same line`)
 	}
 	return p.fail(p.tok, "syntax error", what, p.tok.String(), "")
@@ -124,17 +131,10 @@ func (p *parser) take(kind tokKind, what string) (token, error) {
 
 func (p *parser) file() *Func {
 	p.advance()
-	if p.accept("weights") {
-		t, err := p.take(tokString, "the weights' file name in quotes")
-		if err != nil {
-			return nil
-		}
-		p.source.Weights, _ = strconv.Unquote(t.text)
-	}
-	if p.expect("func") != nil {
+	if p.weights() != nil || p.expect("func") != nil {
 		return nil
 	}
-	p.source.Head, p.comments = p.comments, nil
+	p.source.Head = p.comments.take()
 	name, err := p.take(tokSymbol, "the function's name, @name")
 	if err != nil {
 		return nil
@@ -146,79 +146,130 @@ func (p *parser) file() *Func {
 	if p.tok.kind != tokEOF {
 		_ = p.failExpected("the end of the file: one function per file")
 	}
-	p.source.Foot = p.comments
+	p.source.Foot = p.comments.take()
 	return f
 }
 
-// function parses from the parameter list to the closing brace.
+// weights parses the header that names the weights' file.
+func (p *parser) weights() error {
+	if !p.accept("weights") {
+		return nil
+	}
+	t, err := p.take(tokString, "the weights' file name in quotes")
+	if err != nil {
+		return err
+	}
+	p.source.Weights, err = p.unquote(t, "the weights' file name in quotes")
+	return err
+}
+
+// function parses from the parameter list to the closing brace. Comments within
+// it are attached to it, but those after the brace to what surrounds it.
 func (p *parser) function(f *Func) error {
 	if p.depth++; p.depth > maxNest {
 		return p.fail(p.tok, "regions nest too deeply", fmt.Sprintf("at most %d levels", maxNest), "", "")
 	}
 	p.scopes = append(p.scopes, map[string]*Value{})
 	defer func() { p.depth--; p.scopes = p.scopes[:len(p.scopes)-1] }()
-	if err := p.params(f); err != nil {
-		return err
-	}
-	if err := p.expect("->"); err != nil {
-		return err
-	}
-	resultsAt := p.tok
-	results, err := p.resultTypes(f)
+	beside := p.comments.beside
+	p.comments.beside = nil
+	resultsAt, results, err := p.signature(f)
 	if err != nil {
-		return err
-	}
-	if p.accept("where") {
-		if err := p.facts(f); err != nil {
-			return err
-		}
-	}
-	if err := p.checkSymbols(f, resultsAt, results); err != nil {
-		return err
-	}
-	if err := p.expect("{"); err != nil {
 		return err
 	}
 	if err := p.body(f); err != nil {
 		return err
 	}
-	return p.results(f, resultsAt, results)
+	if err := p.results(f, resultsAt, results); err != nil {
+		return err
+	}
+	p.source.Tail[f] = append(p.source.Tail[f], p.comments.take()...)
+	p.comments.beside = beside
+	p.advance() // the closing brace
+	return nil
+}
+
+// signature parses from the parameter list to the opening brace.
+func (p *parser) signature(f *Func) (at token, results []Type, err error) {
+	if err := p.params(f); err != nil {
+		return at, nil, err
+	}
+	if err := p.expect("->"); err != nil {
+		return at, nil, err
+	}
+	at = p.tok
+	if results, err = p.resultTypes(f); err != nil {
+		return at, nil, err
+	}
+	at = p.span(at)
+	if p.depth == 1 && p.accept("where") {
+		if err := p.facts(f); err != nil {
+			return at, nil, err
+		}
+	}
+	if err := p.checkSymbols(at, results...); err != nil {
+		return at, nil, err
+	}
+	return at, results, p.expect("{")
 }
 
 func (p *parser) params(f *Func) error {
 	if err := p.expect("("); err != nil {
 		return err
 	}
-	for !p.accept(")") {
-		t, err := p.take(tokValue, "a parameter, %name: type")
+	for !p.is(")") {
+		var v *Value
+		above, beside, err := p.annotate(func() (err error) {
+			v, err = p.param(f)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if err := p.expect(":"); err != nil {
-			return err
-		}
-		ty, err := p.typ(f, true)
-		if err != nil {
-			return err
-		}
-		v := f.AddParam(t.text[1:], ty, nil)
-		v.Pos = p.lex.pos(t)
-		if err := p.define(t, v); err != nil {
-			return err
-		}
-		if v.Attrs, err = p.attrs(v); err != nil {
-			return err
-		}
-		if err := checkAttrs(v, v.Row()); err != nil {
-			return p.opError(t, v, nil, err)
-		}
-		if !p.is(")") {
-			if err := p.expect(","); err != nil {
-				return err
-			}
-		}
+		p.source.keep(v, above, beside)
 	}
+	p.advance()
 	return nil
+}
+
+// param parses a parameter and the comma after it.
+func (p *parser) param(f *Func) (*Value, error) {
+	t, err := p.take(tokValue, "a parameter, %name: type")
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(":"); err != nil {
+		return nil, err
+	}
+	typeAt := p.tok
+	ty, err := p.typ(f, p.depth == 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkSymbols(p.span(typeAt), ty); err != nil {
+		return nil, err
+	}
+	if ty.IsTuple() {
+		return nil, p.fail(p.span(typeAt), "a parameter is a tensor", "a type such as f32[B,64]", ty.String(), "")
+	}
+	v := f.AddParam(t.text[1:], ty, nil)
+	v.Pos = p.lex.pos(t)
+	if err := p.define(t, v); err != nil {
+		return nil, err
+	}
+	if v.Attrs, err = p.attrs(v); err != nil {
+		return nil, err
+	}
+	if err := p.position(v); err != nil {
+		return nil, err
+	}
+	if err := checkAttrs(v, v.Row()); err != nil {
+		return nil, p.opError(t, v, nil, err)
+	}
+	if p.is(")") {
+		return v, nil
+	}
+	return v, p.expect(",")
 }
 
 // define enters a value's name; numbered names are not labels.
@@ -245,88 +296,81 @@ func (p *parser) resultTypes(f *Func) ([]Type, error) {
 	return t.Tuple, err
 }
 
-// facts parses the where clause: text up to the opening brace, split at commas
-// outside brackets.
+// facts parses the where clause, split at commas outside brackets.
 func (p *parser) facts(f *Func) error {
 	for {
 		start, depth := p.tok, 0
-		end := p.tok.off
-		for p.tok.kind != tokEOF && (depth > 0 || !p.is(",") && !p.is("{")) {
+		for !p.endsFacts() && (depth > 0 || !p.is(",")) {
 			switch p.tok.text {
 			case "[", "(":
 				depth++
 			case "]", ")":
 				depth--
 			}
-			end = p.tok.off + len(p.tok.text)
-			p.advanceRaw()
+			p.advance()
 		}
-		text := p.lex.src[start.off:end]
+		const example = `for example "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`
+		if p.tok.off == start.off {
+			return p.fail(start, "empty fact", example, start.String(), "")
+		}
+		end := p.last.off + len(p.last.text)
+		text := strings.NewReplacer("\r", " ", "\n", " ").Replace(p.lex.src[start.off:end])
 		if err := f.Facts.ParseFact(text); err != nil {
-			t := start
-			t.text = text
-			return p.fail(t, "bad fact: "+err.Error(), `for example "B in [1, 64]", "B % 8 == 0", "T == 2*B"`, strconv.Quote(text), "")
+			return p.badFact(p.span(start), text, err)
 		}
 		if !p.accept(",") {
-			return nil
+			break
 		}
 	}
+	p.symbols = symbolSet(f.Facts)
+	return nil
 }
 
-// advanceRaw is advance for text that another parser reads: any byte will do.
-func (p *parser) advanceRaw() { p.advance() }
+// endsFacts reports whether the next token cannot be part of a fact.
+func (p *parser) endsFacts() bool {
+	return p.is("{") || p.is("}") || p.is("return") || p.tok.kind == tokEOF || p.tok.kind == tokValue
+}
 
-// checkSymbols reports a symbol in the result types that nothing declares.
-func (p *parser) checkSymbols(f *Func, at token, ts []Type) error {
+func (p *parser) badFact(at token, text string, err error) error {
+	var pe *dim.ParseError
+	if errors.As(err, &pe) {
+		if pe.Offset <= len(at.text) {
+			at.co += pe.Offset
+			at.text = ""
+		}
+		return p.fail(at, "bad fact", pe.Expected, pe.Got, `facts are "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`)
+	}
+	return p.fail(at, "bad fact: "+strings.TrimPrefix(err.Error(), "dim: "), "facts that some sizes satisfy", text, "")
+}
+
+// checkSymbols reports a symbol in types that nothing declares.
+func (p *parser) checkSymbols(at token, ts ...Type) error {
 	for _, t := range ts {
-		if s := undeclared(f, t); s != "" {
-			return p.unknownSymbol(at, f, s)
+		if s := undeclared(p.symbols, t); s != "" {
+			return p.unknownSymbol(at, s)
 		}
 	}
 	return nil
 }
 
-func undeclared(f *Func, t Type) string {
-	for _, e := range t.Tuple {
-		if s := undeclared(f, e); s != "" {
-			return s
-		}
-	}
-	for _, e := range t.Shape {
-		for _, s := range e.Syms() {
-			if !f.declares(s) {
-				return s
-			}
-		}
-	}
-	return ""
-}
-
-// declares reports whether the symbol is known to the function's facts.
-func (f *Func) declares(sym string) bool {
-	for _, s := range f.Facts.Syms() {
-		if s == sym {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *parser) unknownSymbol(at token, f *Func, sym string) error {
+func (p *parser) unknownSymbol(at token, sym string) error {
 	return p.fail(at, "unknown symbol "+sym, "a symbol of a parameter's shape", sym,
 		"use it in a parameter's shape, or declare it: where "+sym+" >= 0")
 }
 
+// declare enters the symbols of a parameter's size.
 func (p *parser) declare(f *Func, e dim.Expr) {
 	for _, s := range e.Syms() {
-		if !f.declares(s) {
+		if !p.symbols[s] {
 			_ = f.Facts.Declare(s, 0, math.MaxInt64) // new: cannot contradict
+			p.symbols[s] = true
 		}
 	}
 }
 
-// body parses the values and the return. After a bad value it goes on with the
-// next line, so that one run reports every independent mistake.
+// body parses the values. After a bad value it goes on with the next one, so
+// that one run reports every independent mistake; within a region it gives up,
+// and the function around it goes on behind the region.
 func (p *parser) body(f *Func) error {
 	b := NewBuilder(f)
 	for !p.is("return") {
@@ -338,38 +382,66 @@ func (p *parser) body(f *Func) error {
 			if len(p.diags) >= maxErrors || p.depth > 1 {
 				return err
 			}
-			p.skipLine(start)
+			p.skipValue(start)
 		}
 		if f.NumIDs > maxValues {
 			return p.fail(start, "too many values", fmt.Sprintf("at most %d", maxValues), "", "")
 		}
 	}
-	if p.depth == 1 {
-		p.source.Tail, p.comments = p.comments, nil
-	}
 	return nil
 }
 
-// skipLine moves to the first token after start's line, and poisons the name
-// that start would have defined.
-func (p *parser) skipLine(start token) {
+// skipValue moves behind the value that begins at start, and poisons the name
+// that it would have defined. A region opens with a brace at the end of a line
+// and closes with one at the beginning of a line: that holds also where the
+// text in between is broken.
+func (p *parser) skipValue(start token) {
 	if start.kind == tokValue {
 		scope := p.scopes[len(p.scopes)-1]
 		if _, ok := scope[start.text[1:]]; !ok {
 			scope[start.text[1:]] = nil
 		}
 	}
-	for p.tok.kind != tokEOF && p.tok.line == start.line {
-		p.advance()
+	p.lex.rewind(start)
+	p.tok = p.lex.next()
+	for open := 0; p.tok.kind != tokEOF; {
+		line := p.tok.line
+		if open > 0 && p.is("}") {
+			open--
+		}
+		opens := false
+		for ; p.tok.kind != tokEOF && p.tok.line == line; p.advance() {
+			opens = p.is("{")
+		}
+		if opens {
+			open++
+		}
+		if open == 0 {
+			return
+		}
 	}
 }
 
-// results parses the return and checks it against the declared types.
+// results parses the return and checks it against the declared types, up to the
+// closing brace.
 func (p *parser) results(f *Func, at token, want []Type) error {
-	if err := p.expect("return"); err != nil {
-		return err
+	above, beside, err := p.annotate(func() error {
+		if err := p.expect("return"); err != nil {
+			return err
+		}
+		return p.resultList(f, at, want)
+	})
+	if len(above) > 0 {
+		p.source.Tail[f] = above
 	}
-	for !p.is("}") {
+	if beside != "" {
+		p.source.Return[f] = beside
+	}
+	return err
+}
+
+func (p *parser) resultList(f *Func, at token, want []Type) error {
+	for {
 		t, err := p.take(tokValue, "a value to return, %name")
 		if err != nil {
 			return err
@@ -378,20 +450,24 @@ func (p *parser) results(f *Func, at token, want []Type) error {
 		if err != nil {
 			return err
 		}
-		if n := len(f.Results); n < len(want) && !v.Type.EqualUnder(f.Facts, want[n]) {
+		n := len(f.Results)
+		if v.Type.IsTuple() {
+			return p.fail(t, "a tuple cannot be returned", "a tensor", v.Type.String(), "return its parts, taken with get")
+		}
+		if n < len(want) && !v.Type.EqualUnder(f.Facts, want[n]) {
 			return p.fail(t, fmt.Sprintf("result %d has the wrong type", n), want[n].String(), v.Type.String(), "")
 		}
 		f.Results = append(f.Results, v)
-		if !p.is("}") {
-			if err := p.expect(","); err != nil {
-				return err
-			}
+		if p.is("}") {
+			break
+		}
+		if err := p.expect(","); err != nil {
+			return err
 		}
 	}
 	if len(f.Results) != len(want) {
 		return p.fail(at, "wrong number of results", fmt.Sprint(len(want)), fmt.Sprint(len(f.Results)), "")
 	}
-	p.advance()
 	return nil
 }
 

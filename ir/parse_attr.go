@@ -164,9 +164,14 @@ func (p *parser) str(spec *AttrSpec) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, uerr := strconv.Unquote(t.text)
-	if uerr != nil {
-		return "", p.fail(t, "bad string", "a Go string literal", t.text, "")
+	return p.unquote(t, expected)
+}
+
+// unquote reads a string token, written as a Go string literal.
+func (p *parser) unquote(t token, expected string) (string, error) {
+	s, err := strconv.Unquote(t.text)
+	if err != nil {
+		return "", p.fail(t, "bad string", expected, t.text, "the escapes are those of Go")
 	}
 	return s, nil
 }

@@ -108,18 +108,31 @@ func (p *parser) size() (dim.Expr, error) {
 	return e, p.fail(t, "bad size", "an integer or an expression of symbols", strconv.Quote(text), "")
 }
 
-// value parses one "%name: type = op(args) {attrs}" line.
+// value parses one "%name: type = op(args) {attrs}" line and appends the value.
 func (p *parser) value(b *Builder) error {
-	above := p.comments
-	p.comments, p.inValue, p.beside = nil, p.depth == 1, ""
-	defer func() { p.inValue = p.inValue && p.depth > 1 }()
+	v := &Value{}
+	above, beside, err := p.annotate(func() error { return p.definition(b, v) })
+	if err != nil {
+		return err
+	}
+	p.source.keep(v, above, beside)
+	return nil
+}
+
+func (p *parser) definition(b *Builder, v *Value) error {
 	name, err := p.take(tokValue, `a value, %name = op(...), or "return"`)
 	if err != nil {
 		return err
 	}
-	v := &Value{Pos: p.lex.pos(name)}
+	v.Pos = p.lex.pos(name)
+	typeAt := name
 	if p.accept(":") {
+		typeAt = p.tok
 		if v.Type, err = p.typ(b.F, false); err != nil {
+			return err
+		}
+		typeAt = p.span(typeAt)
+		if err := p.checkSymbols(typeAt, v.Type); err != nil {
 			return err
 		}
 	}
@@ -138,30 +151,14 @@ func (p *parser) value(b *Builder) error {
 		return err
 	}
 	if v.Op == OpFused {
-		if err := p.region(b, v); err != nil {
+		if err := p.region(b, v, opAt); err != nil {
 			return err
 		}
 	}
 	if err := p.position(v); err != nil {
 		return err
 	}
-	if err := p.finish(b, v, name, opAt, args); err != nil {
-		return err
-	}
-	if p.depth == 1 {
-		p.attach(v, above)
-	}
-	return nil
-}
-
-// attach keeps the comments above and beside a value.
-func (p *parser) attach(v *Value, above []string) {
-	if len(above) > 0 {
-		p.source.Above[v.ID] = above
-	}
-	if p.beside != "" {
-		p.source.Beside[v.ID] = p.beside
-	}
+	return p.finish(b, v, name, typeAt, opAt, args)
 }
 
 func (p *parser) op() (Op, error) {
@@ -211,11 +208,12 @@ func (p *parser) operands(b *Builder, v *Value) ([]token, error) {
 			if arg, err = p.lookup(t); err != nil {
 				return nil, err
 			}
-		} else if !isLiteral(t) {
-			return nil, p.failExpected("an operand, %name or a number")
 		} else {
 			literals = append(literals, len(toks))
-			p.advance()
+			var err error
+			if t, err = p.literalText(); err != nil {
+				return nil, err
+			}
 		}
 		toks = append(toks, t)
 		v.Args = append(v.Args, arg)
@@ -230,8 +228,16 @@ func (p *parser) operands(b *Builder, v *Value) ([]token, error) {
 	return toks, nil
 }
 
-func isLiteral(t token) bool {
-	return t.kind == tokNumber || t.kind == tokIdent && (t.text == "true" || t.text == "false" || t.text == "inf" || t.text == "nan")
+// literalText takes a number in an operand's place; its token is not a tokValue.
+func (p *parser) literalText() (token, error) {
+	t := p.tok
+	minus := p.accept("-")
+	switch {
+	case p.tok.kind == tokNumber && !minus, p.is("inf"), !minus && (p.is("nan") || p.is("true") || p.is("false")):
+		p.advance()
+		return p.span(t), nil
+	}
+	return t, p.failExpected("an operand, %name or a number")
 }
 
 // literal makes the constant that a number in an operand's place stands for.
@@ -260,9 +266,7 @@ func (p *parser) literal(b *Builder, v *Value, t token, i int) (*Value, error) {
 		return nil, p.builderError(b, t)
 	}
 	c.Pos = p.lex.pos(t)
-	if p.depth == 1 {
-		p.source.Literals[c.ID] = true
-	}
+	p.source.Literals[c] = true
 	return c, nil
 }
 
@@ -289,7 +293,10 @@ func (p *parser) builderError(b *Builder, t token) error {
 	return p.fail(t, err.Error(), "", "", "")
 }
 
-func (p *parser) region(b *Builder, v *Value) error {
+func (p *parser) region(b *Builder, v *Value, opAt token) error {
+	if p.depth > 1 {
+		return p.fail(opAt, "a region within a region", "regions in the outermost function only", "", "")
+	}
 	if err := p.expect("func"); err != nil {
 		return err
 	}
@@ -297,18 +304,23 @@ func (p *parser) region(b *Builder, v *Value) error {
 	return p.function(v.Body)
 }
 
-// position parses `at "file":line:col`, which overrides the text's own position.
+// position parses `at "file":line:col`, which overrides the text's own position,
+// or `at -`, which says that there is none.
 func (p *parser) position(v *Value) error {
 	if !p.accept("at") {
+		return nil
+	}
+	if p.accept("-") {
+		v.Pos = Pos{}
 		return nil
 	}
 	t, err := p.take(tokString, "a file name in quotes")
 	if err != nil {
 		return err
 	}
-	file, err := strconv.Unquote(t.text)
+	file, err := p.unquote(t, "a file name in quotes")
 	if err != nil {
-		return p.fail(t, "bad string", "a file name in quotes", t.text, "")
+		return err
 	}
 	var n [2]int
 	for i := range n {
@@ -319,8 +331,8 @@ func (p *parser) position(v *Value) error {
 		if err != nil {
 			return err
 		}
-		if n[i], err = strconv.Atoi(t.text); err != nil || n[i] < 0 {
-			return p.fail(t, "bad position", "a line or column number", t.text, "")
+		if n[i], err = strconv.Atoi(t.text); err != nil || n[i] < 1 {
+			return p.fail(t, "bad position", "a line or column number, from 1", t.text, "")
 		}
 	}
 	v.Pos = Pos{File: file, Line: n[0], Col: n[1]}
@@ -328,10 +340,10 @@ func (p *parser) position(v *Value) error {
 }
 
 // finish infers the value's type, compares it with the written one and appends it.
-func (p *parser) finish(b *Builder, v *Value, name, opAt token, args []token) error {
+func (p *parser) finish(b *Builder, v *Value, name, typeAt, opAt token, args []token) error {
 	written := v.Type
-	if s := undeclared(b.F, written); s != "" {
-		return p.unknownSymbol(name, b.F, s)
+	if s := undeclaredAttr(p.symbols, v.Attrs); s != "" {
+		return p.unknownSymbol(opAt, s)
 	}
 	if err := p.attrsFromType(v, opAt); err != nil {
 		return err
@@ -341,7 +353,7 @@ func (p *parser) finish(b *Builder, v *Value, name, opAt token, args []token) er
 		return p.opError(opAt, v, args, err)
 	}
 	if written.IsValid() && !written.EqualUnder(b.F.Facts, t) {
-		return p.fail(name, v.Op.String()+": the written type is not the result's", t.String(), written.String(), "")
+		return p.fail(typeAt, v.Op.String()+": the written type is not the result's", t.String(), written.String(), "")
 	}
 	if v.Type = t; written.IsValid() {
 		v.Type = written // as written: equal under the facts, and printed back the same
@@ -385,13 +397,21 @@ func (p *parser) constantData(v *Value, opAt token) error {
 	if !ok {
 		return nil
 	}
-	shape, err := EvalShape(v.Type.Shape, nil)
+	ty := T(v.Attrs.DType("dtype"), v.Attrs.Dims("shape")...)
+	shape, err := EvalShape(ty.Shape, nil)
 	if err != nil {
-		return p.fail(opAt, "a constant with data needs a static shape", "", v.Type.String(), "")
+		return p.fail(opAt, "a constant with data needs a static shape", "", ty.String(), "")
 	}
-	t, err := tensor.FromBytes(v.Type.DType, shape, []byte(raw))
+	if n, err := tensor.CheckedBytes(ty.DType, shape); err != nil || n != len(raw) {
+		expected := fmt.Sprintf("%d bytes for %s", n, ty)
+		if err != nil {
+			expected = err.Error()
+		}
+		return p.fail(opAt, "the constant's data does not fit its type", expected, fmt.Sprintf("%d bytes", len(raw)), "")
+	}
+	t, err := tensor.FromBytes(ty.DType, shape, []byte(raw))
 	if err != nil {
-		return p.fail(opAt, "the constant's data does not fit its type", v.Type.String(), fmt.Sprintf("%d bytes", len(raw)), "")
+		return p.fail(opAt, "bad data: "+strings.TrimPrefix(err.Error(), "tensor: "), "", "", "")
 	}
 	v.Attrs = v.Attrs.With("data", t)
 	return nil

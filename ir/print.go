@@ -9,20 +9,26 @@ import (
 
 // PrintOptions choose what the text form shows beside the program itself.
 type PrintOptions struct {
-	Positions bool        // append `at "file":line:col` to every value
+	Positions bool        // append `at "file":line:col`, or `at -`, to every parameter and value
 	Source    *SourceText // comments and literals to put back as they were written
 }
 
 // SourceText is what a text had beside its function: what `fmt` must not lose.
-// Comments and literals are found by value ID.
+// Comments keep their "#".
 type SourceText struct {
-	Weights  string           // file of the weights, from the header; may be empty
-	Head     []string         // comment lines above the function
-	Above    map[int][]string // comment lines above a value
-	Beside   map[int]string   // comment at the end of a value's line
-	Tail     []string         // comment lines before the return
-	Foot     []string         // comment lines after the function
-	Literals map[int]bool     // constants that were written in place, as an operand
+	Weights  string              // file of the weights, from the header; may be empty
+	Head     []string            // comment lines above the function
+	Above    map[*Value][]string // comment lines above a parameter or a value
+	Beside   map[*Value]string   // comment at the end of its line
+	Tail     map[*Func][]string  // comment lines before the return
+	Return   map[*Func]string    // comment at the end of the return's line
+	Foot     []string            // comment lines after the function
+	Literals map[*Value]bool     // constants that were written in place, as an operand
+}
+
+func newSourceText() *SourceText {
+	return &SourceText{Above: map[*Value][]string{}, Beside: map[*Value]string{},
+		Tail: map[*Func][]string{}, Return: map[*Func]string{}, Literals: map[*Value]bool{}}
 }
 
 // String prints the function in the text form.
@@ -36,33 +42,49 @@ func (f *Func) String() string {
 // numbered in order, so that printing what was parsed from a print gives the
 // same text.
 func (f *Func) Print(w io.Writer, o PrintOptions) error {
-	p := &printer{opts: o}
-	if o.Source != nil {
-		for _, c := range o.Source.Head {
-			p.line("", c)
-		}
-		if o.Source.Weights != "" {
-			p.line("", "weights "+strconv.Quote(o.Source.Weights))
-		}
+	p := &printer{opts: o, source: o.Source}
+	if p.source == nil {
+		p.source = &SourceText{} // lookups in its nil maps find nothing
+	}
+	p.lines("", p.source.Head)
+	if p.source.Weights != "" {
+		p.line("", "weights "+strconv.Quote(p.source.Weights))
 	}
 	p.text.WriteString("func @" + f.Name)
 	p.function(f, "")
 	p.text.WriteByte('\n')
-	if o.Source != nil {
-		for _, c := range o.Source.Foot {
-			p.line("", c)
-		}
-	}
+	p.lines("", p.source.Foot)
 	_, err := io.WriteString(w, p.text.String())
 	return err
 }
 
 type printer struct {
-	opts PrintOptions
-	text strings.Builder
+	opts   PrintOptions
+	source *SourceText
+	text   strings.Builder
 }
 
 func (p *printer) line(indent, s string) { p.text.WriteString(indent + s + "\n") }
+
+func (p *printer) lines(indent string, ss []string) {
+	for _, s := range ss {
+		p.line(indent, s)
+	}
+}
+
+// isLabel reports whether a name can stand in the text form; numbers are left to
+// values without a name.
+func isLabel(name string) bool {
+	if name == "" || isDigit(name[0]) {
+		return false
+	}
+	for i := range len(name) {
+		if !isIdentPart(name[i]) {
+			return false
+		}
+	}
+	return true
+}
 
 // names gives each value of f its printed name, by ID.
 func (p *printer) names(f *Func) []string {
@@ -70,7 +92,7 @@ func (p *printer) names(f *Func) []string {
 	taken := map[string]bool{}
 	n := 0
 	give := func(v *Value) {
-		if v.Name != "" && !taken[v.Name] {
+		if isLabel(v.Name) && !taken[v.Name] {
 			taken[v.Name] = true
 			names[v.ID] = "%" + v.Name
 			return
@@ -93,7 +115,7 @@ func (p *printer) names(f *Func) []string {
 
 // literal is the text of a constant that was written in place; else empty.
 func (p *printer) literal(v *Value) string {
-	if p.opts.Source == nil || !p.opts.Source.Literals[v.ID] || v.Op != OpConstant {
+	if !p.source.Literals[v] || v.Op != OpConstant {
 		return ""
 	}
 	return AttrString(v.Attrs.Get("value"))
@@ -113,35 +135,54 @@ func (p *printer) function(f *Func, indent string) {
 	for _, v := range f.Values {
 		p.value(v, names, indent+"  ")
 	}
-	if s := p.opts.Source; s != nil && indent == "" {
-		for _, c := range s.Tail {
-			p.line(indent+"  ", c)
-		}
-	}
+	p.lines(indent+"  ", p.source.Tail[f])
 	rs := make([]string, len(f.Results))
 	for i, r := range f.Results {
 		rs[i] = names[r.ID]
 	}
-	p.line(indent, "  return "+strings.Join(rs, ", "))
+	p.line(indent, "  return "+strings.Join(rs, ", ")+besideText(p.source.Return[f]))
 	p.text.WriteString(indent + "}")
 }
 
+// params prints the parameter list on one line, or a line each where that is too
+// long or comments need it.
 func (p *printer) params(f *Func, names []string, indent string) {
 	parts := make([]string, len(f.Params))
-	width := len(f.Name) + len(indent)
+	width, commented := len(f.Name)+len(indent), false
 	for i, v := range f.Params {
-		parts[i] = names[v.ID] + ": " + v.Type.String() + attrsString(v)
+		parts[i] = names[v.ID] + ": " + v.Type.String() + attrsString(v) + p.position(v)
 		width += len(parts[i]) + 2
+		commented = commented || len(p.source.Above[v]) > 0 || p.source.Beside[v] != ""
 	}
-	if width <= paramColumns {
+	if width <= paramColumns && !commented {
 		p.text.WriteString("(" + strings.Join(parts, ", ") + ")")
 		return
 	}
 	p.text.WriteString("(\n")
-	for _, s := range parts {
-		p.line(indent, "    "+s+",")
+	for i, v := range f.Params {
+		p.lines(indent+"    ", p.source.Above[v])
+		p.line(indent, "    "+parts[i]+","+besideText(p.source.Beside[v]))
 	}
 	p.text.WriteString(indent + ")")
+}
+
+// besideText sets a comment off from what it stands beside.
+func besideText(comment string) string {
+	if comment == "" {
+		return ""
+	}
+	return "  " + comment
+}
+
+// position is the suffix that keeps a position, if the options ask for it.
+func (p *printer) position(v *Value) string {
+	switch {
+	case !p.opts.Positions:
+		return ""
+	case !v.Pos.IsKnown():
+		return " at -"
+	}
+	return fmt.Sprintf(" at %q:%d:%d", v.Pos.File, v.Pos.Line, max(v.Pos.Col, 1))
 }
 
 func resultsString(ts []Type) string {
@@ -159,12 +200,7 @@ func (p *printer) value(v *Value, names []string, indent string) {
 	if p.literal(v) != "" {
 		return
 	}
-	src := p.opts.Source
-	if src != nil && indent == "  " {
-		for _, c := range src.Above[v.ID] {
-			p.line(indent, c)
-		}
-	}
+	p.lines(indent, p.source.Above[v])
 	args := make([]string, len(v.Args))
 	for i, a := range v.Args {
 		args[i] = names[a.ID]
@@ -174,13 +210,7 @@ func (p *printer) value(v *Value, names []string, indent string) {
 		p.text.WriteString(" func")
 		p.function(v.Body, indent)
 	}
-	if p.opts.Positions && v.Pos.IsKnown() {
-		fmt.Fprintf(&p.text, " at %q:%d:%d", v.Pos.File, v.Pos.Line, v.Pos.Col)
-	}
-	if src != nil && indent == "  " && src.Beside[v.ID] != "" {
-		p.text.WriteString("  " + src.Beside[v.ID])
-	}
-	p.text.WriteByte('\n')
+	p.text.WriteString(p.position(v) + besideText(p.source.Beside[v]) + "\n")
 }
 
 // attrsString prints the attributes that the result type does not imply.

@@ -3,8 +3,10 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"jitc/ir/diag"
+	"jitc/ir/dim"
 )
 
 // Dialect says which ops a stage's functions may hold.
@@ -18,10 +20,17 @@ const (
 )
 
 // Verify checks f's invariants: operands precede uses, IDs are unique and in
-// range, types are what the type rules give, symbols are declared, regions are
-// closed, and ops belong to the dialect. It reports every violation.
+// range, types are what the type rules give, symbols are declared, attributes
+// are sorted, regions are closed, and ops belong to the dialect. It reports every
+// violation and never panics, whatever f is.
 func Verify(f *Func, d Dialect) error {
-	c := &verifier{f: f, dialect: d, defined: make([]*Value, f.NumIDs)}
+	if f == nil {
+		return errors.New("no function")
+	}
+	if f.Facts == nil {
+		return fmt.Errorf("func @%s: no facts", f.Name)
+	}
+	c := newVerifier(f, d, symbolSet(f.Facts))
 	c.function()
 	return errors.Join(c.errs...)
 }
@@ -29,8 +38,13 @@ func Verify(f *Func, d Dialect) error {
 type verifier struct {
 	f       *Func
 	dialect Dialect
-	defined []*Value // by ID
+	known   map[string]bool // symbols
+	defined []*Value        // by ID
 	errs    []error
+}
+
+func newVerifier(f *Func, d Dialect, known map[string]bool) *verifier {
+	return &verifier{f: f, dialect: d, known: known, defined: make([]*Value, max(f.NumIDs, 0))}
 }
 
 func (c *verifier) fail(v *Value, format string, args ...any) {
@@ -38,37 +52,65 @@ func (c *verifier) fail(v *Value, format string, args ...any) {
 	name := "func @" + c.f.Name
 	if v != nil {
 		pos = v.Pos
-		name = fmt.Sprintf("%s (id %d)", v.Op, v.ID)
+		name = fmt.Sprintf("op %d (id %d)", v.Op, v.ID)
+		if v.Op < numOps {
+			name = fmt.Sprintf("%s (id %d)", v.Op, v.ID)
+		}
 	}
 	c.errs = append(c.errs, fmt.Errorf("%s: %s: %s", pos, name, fmt.Sprintf(format, args...)))
 }
 
 func (c *verifier) function() {
-	for _, p := range c.f.Params {
-		if p.Op != OpParam {
-			c.fail(p, "a parameter must be of op param")
+	for i, p := range c.f.Params {
+		if p == nil {
+			c.fail(nil, "parameter %d is nil", i)
+			continue
 		}
-		if p.Type.IsTuple() || !p.Type.IsValid() {
-			c.fail(p, "a parameter must be a tensor, not %s", p.Type)
-		}
+		c.param(p)
 		c.define(p)
 	}
-	for _, v := range c.f.Values {
-		c.value(v)
-		c.define(v)
+	for i, v := range c.f.Values {
+		switch {
+		case v == nil:
+			c.fail(nil, "value %d is nil", i)
+		case v.Op >= numOps:
+			c.fail(v, "no such op")
+		default:
+			c.value(v)
+			c.define(v)
+		}
 	}
 	if len(c.f.Results) == 0 {
 		c.fail(nil, "no results")
 	}
 	for i, r := range c.f.Results {
 		if !c.isDefined(r) {
-			c.fail(r, "result %d is not a value of the function", i)
+			c.fail(nil, "result %d is not a value of the function", i)
+		} else if r.Type.IsTuple() {
+			c.fail(r, "result %d is a tuple", i)
 		}
 	}
 }
 
+func (c *verifier) param(p *Value) {
+	if p.Op != OpParam {
+		c.fail(p, "a parameter must be of op param")
+		return
+	}
+	if p.Type.IsTuple() || !p.Type.IsValid() {
+		c.fail(p, "a parameter must be a tensor, not %s", p.Type)
+	}
+	if len(p.Args) > 0 || p.Body != nil {
+		c.fail(p, "a parameter has neither operands nor a body")
+	}
+	c.attrs(p)
+	if err := checkAttrs(p, p.Row()); err != nil {
+		c.fail(p, "%s", err)
+	}
+}
+
 func (c *verifier) define(v *Value) {
-	if v.ID < 0 || v.ID >= c.f.NumIDs {
+	if v.ID < 0 || v.ID >= len(c.defined) {
 		c.fail(v, "ID outside [0, %d)", c.f.NumIDs)
 		return
 	}
@@ -76,7 +118,7 @@ func (c *verifier) define(v *Value) {
 		c.fail(v, "ID used twice")
 	}
 	c.defined[v.ID] = v
-	if s := undeclared(c.f, v.Type); s != "" {
+	if s := undeclared(c.known, v.Type); s != "" {
 		c.fail(v, "type %s has the undeclared symbol %s", v.Type, s)
 	}
 }
@@ -101,8 +143,9 @@ func (c *verifier) value(v *Value) {
 	case c.dialect == Primitive && v.Op.Composite():
 		c.fail(v, "a composite op after decomposition")
 	}
-	if v.Body != nil {
-		c.body(v)
+	c.attrs(v)
+	if v.Body != nil && !c.body(v) {
+		return
 	}
 	t, err := InferType(v, c.f.Facts)
 	if err != nil {
@@ -114,18 +157,82 @@ func (c *verifier) value(v *Value) {
 	}
 }
 
-// body checks a region's body as a function of its own; it shares the facts.
-func (c *verifier) body(v *Value) {
+// attrs checks that attributes are sorted, none twice, and their symbols declared.
+func (c *verifier) attrs(v *Value) {
+	for i := 1; i < len(v.Attrs); i++ {
+		if strings.Compare(v.Attrs[i-1].Name, v.Attrs[i].Name) >= 0 {
+			c.fail(v, "attributes %s and %s are out of order", v.Attrs[i-1].Name, v.Attrs[i].Name)
+		}
+	}
+	if s := undeclaredAttr(c.known, v.Attrs); s != "" {
+		c.fail(v, "an attribute has the undeclared symbol %s", s)
+	}
+}
+
+// body checks a region's body as a function of its own, whose symbols are those
+// of the function around it, and says whether it is sound.
+func (c *verifier) body(v *Value) bool {
 	if v.Op != OpFused {
 		c.fail(v, "a body on an op that takes none")
-		return
+		return false
 	}
-	b := &verifier{f: v.Body, dialect: c.dialect, defined: make([]*Value, v.Body.NumIDs)}
+	if v.Body.Facts == nil {
+		c.fail(v, "a body without facts")
+		return false
+	}
+	b := newVerifier(v.Body, c.dialect, c.known)
 	for _, inner := range v.Body.Values {
-		if inner.Op == OpFused {
+		if inner != nil && inner.Op == OpFused {
 			c.fail(v, "a region within a region")
+			return false
 		}
 	}
 	b.function()
 	c.errs = append(c.errs, b.errs...)
+	return len(b.errs) == 0
+}
+
+// symbolSet is the symbols that facts know.
+func symbolSet(facts *dim.Facts) map[string]bool {
+	known := map[string]bool{}
+	for _, s := range facts.Syms() {
+		known[s] = true
+	}
+	return known
+}
+
+// undeclared is a symbol in t that is not known; empty if there is none.
+func undeclared(known map[string]bool, t Type) string {
+	for _, e := range t.Tuple {
+		if s := undeclared(known, e); s != "" {
+			return s
+		}
+	}
+	return undeclaredSize(known, t.Shape)
+}
+
+func undeclaredSize(known map[string]bool, sizes []dim.Expr) string {
+	for _, e := range sizes {
+		if _, ok := e.Const(); ok {
+			continue
+		}
+		for _, s := range e.Syms() {
+			if !known[s] {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// undeclaredAttr is a symbol in attributes that is not known; empty if there is none.
+func undeclaredAttr(known map[string]bool, as Attrs) string {
+	for _, a := range as {
+		if sizes, ok := a.Value.([]dim.Expr); ok {
+			if s := undeclaredSize(known, sizes); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
 }

@@ -116,8 +116,10 @@ func (g *generator) number(dt tensor.DType) any {
 	switch {
 	case dt == tensor.Bool:
 		return g.rng.IntN(2) == 0
+	case dt.IsFloat() && g.rng.IntN(2) == 0:
+		return specialFloats[g.rng.IntN(len(specialFloats))]
 	case dt.IsFloat():
-		return floatElement(rand.New(rand.NewPCG(g.rng.Uint64(), uint64(g.rng.IntN(2)))))
+		return floatElement(g.rng)
 	}
 	known := []int64{0, 1, 2, 7, -1, -8}
 	n := known[g.rng.IntN(len(known))]

@@ -120,8 +120,6 @@ func BenchmarkGEMM1024(b *testing.B) {
 
 func BenchmarkShapes(b *testing.B) {
 	f := tensor.F32
-	head := plain(f, 128, 50257, 768)
-	head.B = cols(f, 768)
 	attention := gemm.Problem{Batch: []int64{12}, M: 128, N: 128, K: 64,
 		A: gemm.Operand{DType: f, Row: 64, Col: 1, Batch: []int64{128 * 64}},
 		B: gemm.Operand{DType: f, Row: 128, Col: 1, Batch: []int64{128 * 64}},
@@ -130,40 +128,31 @@ func BenchmarkShapes(b *testing.B) {
 	scores.B = gemm.Operand{DType: f, Row: 1, Col: 64, Batch: []int64{128 * 64}}
 	half := plain(f, 128, 3072, 768)
 	half.B.DType = tensor.BF16
+	halfRow := plain(f, 1, 3072, 768)
+	halfRow.B.DType = tensor.BF16
 	for _, c := range []struct {
 		name string
 		p    gemm.Problem
 	}{
-		{"128x2304x768", plain(f, 128, 2304, 768)},
-		{"128x768x768", plain(f, 128, 768, 768)},
-		{"128x3072x768", plain(f, 128, 3072, 768)},
-		{"128x768x3072", plain(f, 128, 768, 3072)},
-		{"head_128x50257x768", head},
-		{"bf16_128x3072x768", half},
+		{"qkv_128x2304x768", plain(f, 128, 2304, 768)},
+		{"proj_128x768x768", plain(f, 128, 768, 768)},
+		{"up_128x3072x768", plain(f, 128, 3072, 768)},
+		{"down_128x768x3072", plain(f, 128, 768, 3072)},
+		{"head_128x50257x768", transposed(f, 128, 50257, 768)},
+		{"up_bf16", half},
 		{"attention", attention},
 		{"scores", scores},
 		{"conv_64x12544x147", plain(f, 64, 12544, 147)},
 		{"conv_128x784x1152", plain(f, 128, 784, 1152)},
-		{"conv_512x49x4500", plain(f, 512, 49, 4500)},
-		{"conv_512x196x2304", plain(f, 512, 196, 2304)},
 		{"conv_512x49x4608", plain(f, 512, 49, 4608)},
-		{"128xt3072x768", trans(f, 128, 3072, 768)},
-		{"x8x12288x4096", plain(f, 8, 12288, 4096)},
-		{"x4x12288x4096", plain(f, 4, 12288, 4096)},
-		{"x2x12288x4096", plain(f, 2, 12288, 4096)},
-		{"x1x12288x4096", plain(f, 1, 12288, 4096)},
-		{"xt8x12288x4096", trans(f, 8, 12288, 4096)},
-		{"xt4x12288x4096", trans(f, 4, 12288, 4096)},
-		{"xt2x12288x4096", trans(f, 2, 12288, 4096)},
-		{"xt1x12288x4096", trans(f, 1, 12288, 4096)},
-		{"xt8x3072x768", trans(f, 8, 3072, 768)},
-		{"xt4x3072x768", trans(f, 4, 3072, 768)},
-		{"xt2x3072x768", trans(f, 2, 3072, 768)},
-		{"xt1x3072x768", trans(f, 1, 3072, 768)},
-		{"x2x3072x768", plain(f, 2, 3072, 768)},
-		{"x1x3072x768", plain(f, 1, 3072, 768)},
-		{"8x3072x768", plain(f, 8, 3072, 768)},
-		{"4x3072x768", plain(f, 4, 3072, 768)},
+		{"conv_512x196x2304", plain(f, 512, 196, 2304)},
+		{"rows8_up", plain(f, 8, 3072, 768)},
+		{"rows4_up", plain(f, 4, 3072, 768)},
+		{"rows1_up", plain(f, 1, 3072, 768)},
+		{"rows1_up_bf16", halfRow},
+		{"rows1_head", transposed(f, 1, 50257, 768)},
+		{"rows1_big", plain(f, 1, 12288, 4096)},
+		{"column_big", gemm.Problem{M: 12288, N: 1, K: 4096, A: rows(f, 4096), B: rows(f, 1), C: gemm.Result{Row: 1}}},
 	} {
 		for workers := 1; workers <= 2; workers++ {
 			b.Run(fmt.Sprintf("%s/%dT", c.name, workers), func(b *testing.B) {
@@ -173,7 +162,44 @@ func BenchmarkShapes(b *testing.B) {
 	}
 }
 
-func trans(dt tensor.DType, m, n, k int64) gemm.Problem {
+// BenchmarkPlan measures making a plan whose kernels exist.
+func BenchmarkPlan(b *testing.B) {
+	ks := kernels(b, fast(b), tensor.F32)
+	p := plain(tensor.F32, 128, 3072, 768)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ks.NewPlan(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkTiny measures the fixed cost of a run.
+func BenchmarkTiny(b *testing.B) {
+	p := plain(tensor.F32, 8, 8, 8)
+	plan, err := kernels(b, fast(b), tensor.F32).NewPlan(p)
+	require.NoError(b, err)
+	x, scratch := make([]float32, 3*64), make([]byte, plan.ScratchBytes(1))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := plan.Run(serial{}, unsafe.Pointer(&x[0]), unsafe.Pointer(&x[64]), unsafe.Pointer(&x[128]), scratch, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEmit measures emitting the largest micro-kernel.
+func BenchmarkEmit(b *testing.B) {
+	ks, err := gemm.NewKernels(gemm.Target{ISA: gemm.AVX512}, tensor.F32, func(code []byte) (gemm.Caller, error) { return nil, fmt.Errorf("%d bytes", len(code)) })
+	require.NoError(b, err)
+	for b.Loop() {
+		if _, err := ks.NewPlan(plain(tensor.F32, 14, 32, 64)); err == nil {
+			b.Fatal("expected the install error")
+		}
+	}
+}
+
+func transposed(dt tensor.DType, m, n, k int64) gemm.Problem {
 	p := plain(dt, m, n, k)
 	p.B = cols(dt, k)
 	return p

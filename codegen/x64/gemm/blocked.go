@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// blocked is the strategy for general sizes. A chunk computes one tile:
+// blocked is the strategy for general sizes. It computes a tile so:
 //
 //	for each block of k:                 A block: tile rows x kc, in L2
 //	    for each panel of B in the tile: packed panel: kc x nr, in L1
@@ -98,7 +98,7 @@ func (b *blocked) phased() bool { return b.a == packedFirst || b.b == packedFirs
 
 func (b *blocked) run(r *run) {
 	if !b.phased() {
-		r.runner.Run(int(b.mTiles*b.nTiles*b.p.batches()), r.tileChunk)
+		r.tiles(b.mTiles * b.nTiles * b.p.batches())
 		return
 	}
 	for r.batch = range b.p.batches() {
@@ -111,7 +111,7 @@ func (b *blocked) run(r *run) {
 			if b.a == packedFirst {
 				r.runner.Run(int(count), r.packAChunk)
 			}
-			r.runner.Run(int(ceilDiv(count, b.tilePanels)*b.nTiles), r.tileChunk)
+			r.tiles(ceilDiv(count, b.tilePanels) * b.nTiles)
 		}
 	}
 }
@@ -161,10 +161,10 @@ type job struct {
 	ldc    int64
 }
 
-// job finds the tile of a chunk. Tiles of the same columns are neighbours: they share B.
-func (b *blocked) job(r *run, chunk, worker int) job {
+// job finds the i-th tile. Tiles of the same columns are neighbours: they share B.
+func (b *blocked) job(r *run, i int64, worker int) job {
 	j := job{r: r, w: r.state(worker), memory: r.memory(worker)}
-	i, mTiles := int64(chunk), b.mTiles
+	mTiles := b.mTiles
 	if b.phased() {
 		mTiles = ceilDiv(min(b.slabPanels, b.panels-r.slab), b.tilePanels)
 		j.at, j.p0 = r.at(worker, r.batch), r.slab
@@ -180,8 +180,8 @@ func (b *blocked) job(r *run, chunk, worker int) job {
 }
 
 // tile computes one tile.
-func (b *blocked) tile(r *run, chunk, worker int) {
-	j := b.job(r, chunk, worker)
+func (b *blocked) tile(r *run, i int64, worker int) {
+	j := b.job(r, i, worker)
 	tile := unsafe.Add(j.memory, b.layout.tile)
 	j.c, j.ldc = r.target(j.at, j.region, tile, b.tileCols)
 	if b.aResident {

@@ -147,6 +147,21 @@ func readable(src, dt tensor.DType) bool {
 	return src == dt || dt == tensor.F32 && (src == tensor.F16 || src == tensor.BF16)
 }
 
+// normal is p with strides along axes of one element, which mean nothing, set to
+// 1, as the fast ways like them.
+func (p Problem) normal() Problem {
+	if p.M == 1 {
+		p.A.Row = 1
+	}
+	if p.N == 1 {
+		p.B.Col = 1
+	}
+	if p.K == 1 {
+		p.A.Col, p.B.Row = 1, 1
+	}
+	return p
+}
+
 // batches is the number of batches.
 func (p *Problem) batches() int64 {
 	n := int64(1)

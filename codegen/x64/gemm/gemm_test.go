@@ -3,6 +3,7 @@
 package gemm_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -156,11 +157,23 @@ func TestSkinny(t *testing.T) {
 func TestLarge(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, isa := range isas(t) {
-		for _, s := range [][3]int64{{150, 330, 700}, {530, 70, 290}, {40, 1500, 530}, {1, 3000, 1100}, {2100, 1, 700}, {3, 1700, 600}} {
+		for _, s := range [][3]int64{{150, 330, 700}, {530, 70, 290}, {40, 1500, 530}, {1, 3000, 1100}, {2100, 1, 700}, {3, 1700, 600},
+			{1, 1, 70001}, {3, 2, 40000}, {2, 30, 9001}} {
 			for _, l := range [][2]layout{{rowMajor, colMajor}, {colMajor, rowMajor}, {wideRows, wideRows}} {
 				c := newCase(t, rng, s[0], s[1], s[2], nil, l[0], l[1], tensor.F32, tensor.F32)
 				t.Run(isaNames[isa]+describe(&c.p, l[0], l[1]), func(t *testing.T) { verify(t, isa, tensor.F32, c) })
 			}
+		}
+	}
+}
+
+// TestManySmall covers chunks of several tiles, with batches cut unevenly.
+func TestManySmall(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	for _, isa := range isas(t) {
+		for _, s := range [][3]int64{{4, 4, 4}, {1, 5, 7}, {5, 1, 3}, {2, 3, 0}, {16, 33, 9}} {
+			c := newCase(t, rng, s[0], s[1], s[2], []int64{13, 7, 11}, rowMajor, colMajor, tensor.F32, tensor.F32)
+			verify(t, isa, tensor.F32, c)
 		}
 	}
 }
@@ -277,6 +290,28 @@ func TestPackedB(t *testing.T) {
 				verify(t, isa, d.compute, c)
 			}
 		}
+	}
+}
+
+func TestInstallFailure(t *testing.T) {
+	failed := errors.New("no memory")
+	ks, err := gemm.NewKernels(gemm.Target{ISA: gemm.AVX512}, tensor.F32, func([]byte) (gemm.Caller, error) { return nil, failed })
+	require.NoError(t, err)
+	for _, m := range []int64{1, 100} {
+		_, err = ks.NewPlan(gemm.Problem{M: m, N: 100, K: 100, A: operand(rowMajor, tensor.F32, m, 100, nil), B: operand(colMajor, tensor.F32, 100, 100, nil)})
+		require.ErrorIs(t, err, failed)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	for _, isa := range isas(t) {
+		code, flops := gemm.EmitFMAProbe(isa, tensor.F32)
+		c, err := install(code)
+		require.NoError(t, err)
+		args := &gemm.ProbeArgs{Iterations: 100}
+		c.Call(unsafe.Pointer(args))
+		assert.Zero(t, args.Iterations)
+		assert.Positive(t, flops)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 type strategy interface {
 	// memory is the scratch it needs, in bytes: one part for all workers and one for each.
 	memory() (shared, local int)
-	// run computes the product, in phases of chunks.
+	// run computes the product, in phases.
 	run(r *run)
-	// tile computes and delivers the part of the result that a chunk is.
-	tile(r *run, chunk, worker int)
+	// tile computes and delivers the i-th part of the result.
+	tile(r *run, i int64, worker int)
 }
 
 // Plan is a problem at concrete sizes with its blocking and kernels chosen. It
@@ -44,7 +44,7 @@ func (k *Kernels) NewPlan(p Problem) (*Plan, error) {
 	if err := p.check(k.dt); err != nil {
 		return nil, err
 	}
-	pl := &Plan{k: k, p: p}
+	pl := &Plan{k: k, p: p.normal()}
 	var err error
 	if pl.strategy, err = pl.choose(); err != nil {
 		return nil, err
@@ -163,6 +163,8 @@ type run struct {
 
 	packed unsafe.Pointer // blocked: all of B, packed
 
+	count, group int64 // tiles of this phase, and tiles per chunk
+
 	batch int64 // blocked, in phases: the batch and the first panel of A at work
 	slab  int64
 
@@ -171,7 +173,21 @@ type run struct {
 
 func (r *run) packA(chunk, worker int) { r.plan.strategy.(*blocked).packPanelA(r, chunk, worker) }
 func (r *run) packB(chunk, worker int) { r.plan.strategy.(*blocked).packPanelB(r, chunk, worker) }
-func (r *run) tile(chunk, worker int)  { r.plan.strategy.tile(r, chunk, worker) }
+
+// tiles computes n tiles, small ones in groups, so that a chunk is worth claiming.
+func (r *run) tiles(n int64) {
+	p, cores := &r.plan.p, int64(r.plan.k.target.Cores)
+	flops := max(2*p.M*p.N*p.K*p.batches()/n, 1)
+	r.count, r.group = n, max(1, min(chunkMinFlops/4/flops, n/(coreChunks*cores)))
+	r.runner.Run(int(ceilDiv(n, r.group)), r.tileChunk)
+}
+
+func (r *run) tile(chunk, worker int) {
+	first := int64(chunk) * r.group
+	for i := first; i < min(first+r.group, r.count); i++ {
+		r.plan.strategy.tile(r, i, worker)
+	}
+}
 
 // state is the worker's argument blocks.
 func (r *run) state(worker int) *workerState {

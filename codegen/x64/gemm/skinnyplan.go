@@ -21,14 +21,15 @@ const streamRows = 4
 // skinnyKind says which skinny strategy takes p.
 func skinnyKind(k *Kernels, p *Problem) skinny {
 	lanes := int64(k.lanes())
-	half := p.B.DType != k.dt && k.target.ISA == AVX2 // no masked loads of 16-bit elements
+	half := p.B.DType != k.dt && k.target.ISA == AVX2                                                   // no masked loads of 16-bit elements
+	short := int64(dotWidth(k.target.ISA, int(min(p.M, 8))))*p.K*int64(p.B.DType.Size()) <= 2*callBytes // a call reads whole columns
 	switch {
 	case p.M > int64(maxSkinny(k.target.ISA)) || p.M == 0 || p.N == 0:
 		return notSkinny
+	case p.B.Row == 1 && (p.N < lanes || p.B.Col != 1) && short && !(half && p.K%lanes != 0):
+		return dottable
 	case p.M <= streamRows && p.B.Col == 1 && !(half && p.N%lanes != 0):
 		return streamable
-	case p.B.Row == 1 && !(half && p.K%lanes != 0):
-		return dottable
 	}
 	return notSkinny
 }
@@ -84,19 +85,15 @@ func (s *stream) memory() (shared, local int) {
 }
 
 func (s *stream) run(r *run) {
-	r.runner.Run(int(s.strips*s.p.batches()), r.tileChunk)
+	r.tiles(s.strips * s.p.batches())
 }
 
-func (s *stream) tile(r *run, chunk, worker int) {
-	at := r.at(worker, int64(chunk)/s.strips)
-	n := int64(chunk) % s.strips * s.strip
+func (s *stream) tile(r *run, i int64, worker int) {
+	at := r.at(worker, i/s.strips)
+	n := i % s.strips * s.strip
 	g := region{0, s.mr, n, min(n+s.strip, s.p.N)}
 	memory, w, size := r.memory(worker), r.state(worker), int64(s.k.dt.Size())
-	a := r.aAt(at.a)
-	if !s.aInPlace {
-		s.packA.pack(&w.pack, a, memory, int(s.p.K), 0)
-		a = memory
-	}
+	a := s.multipliers(r, at, memory, &w.pack)
 	tile := unsafe.Add(memory, s.tileAt)
 	c, ldc := r.target(at, g, tile, s.strip)
 	clearRows(c, s.mr, g.n1-g.n0, ldc, int(size))
@@ -116,6 +113,19 @@ func (s *stream) tile(r *run, chunk, worker int) {
 		s.rest.Call(unsafe.Pointer(args))
 	}
 	r.deliver(worker, at, g, tile, s.strip)
+}
+
+// multipliers returns where A lies as [k][mr], packing it to memory if need be.
+func (s *stream) multipliers(r *run, at place, memory unsafe.Pointer, args *packArgs) unsafe.Pointer {
+	if s.aInPlace {
+		return r.aAt(at.a)
+	}
+	const step = 4096 // rows per call, to keep calls short
+	for k := int64(0); k < s.p.K; k += step {
+		to := unsafe.Add(memory, k*s.mr*int64(s.k.dt.Size()))
+		s.packA.pack(args, r.aAt(at.a+k*s.p.A.Col), to, int(min(step, s.p.K-k)), 0)
+	}
+	return memory
 }
 
 // dot is the strategy for few rows and B contiguous along k. A chunk computes a
@@ -164,12 +174,12 @@ func (d *dot) memory() (shared, local int) {
 }
 
 func (d *dot) run(r *run) {
-	r.runner.Run(int(d.strips*d.p.batches()), r.tileChunk)
+	r.tiles(d.strips * d.p.batches())
 }
 
-func (d *dot) tile(r *run, chunk, worker int) {
-	at := r.at(worker, int64(chunk)/d.strips)
-	n := int64(chunk) % d.strips * d.strip
+func (d *dot) tile(r *run, i int64, worker int) {
+	at := r.at(worker, i/d.strips)
+	n := i % d.strips * d.strip
 	g := region{0, d.mr, n, min(n+d.strip, d.p.N)}
 	memory, size := r.memory(worker), int64(d.k.dt.Size())
 	a, lda := r.aAt(at.a), d.p.A.Row

@@ -11,12 +11,11 @@ func newZeros(pl *Plan) strategy { return &zeros{pl, min(pl.p.N, 1024)} }
 func (z *zeros) memory() (shared, local int) { return 0, int(z.cols) * z.k.dt.Size() }
 
 func (z *zeros) run(r *run) {
-	r.runner.Run(int(ceilDiv(z.p.N, z.cols)*z.p.M*z.p.batches()), r.tileChunk)
+	r.tiles(ceilDiv(z.p.N, z.cols) * z.p.M * z.p.batches())
 }
 
-func (z *zeros) tile(r *run, chunk, worker int) {
+func (z *zeros) tile(r *run, i int64, worker int) {
 	tiles := ceilDiv(z.p.N, z.cols)
-	i := int64(chunk)
 	at := r.at(worker, i/(tiles*z.p.M))
 	m, n := i/tiles%z.p.M, i%tiles*z.cols
 	g := region{m, m + 1, n, min(n+z.cols, z.p.N)}

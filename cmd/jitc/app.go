@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one execution of the command line: its streams and the flags that
+// every command has.
+type app struct {
+	in       io.Reader
+	out      *bufio.Writer
+	err      io.Writer
+	json     bool
+	style    style // of out
+	errStyle style
+	progress *progress
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{
+		in: stdin, out: bufio.NewWriter(stdout), err: stderr,
+		style: styleOf(stdout), errStyle: styleOf(stderr),
+		progress: newProgress(stderr),
+	}
+}
+
+// execute runs a command line. A panic below becomes a report and exitFault.
+func (a *app) execute(ctx context.Context, args []string) (code int) {
+	defer func() {
+		a.progress.stop()
+		if v := recover(); v != nil {
+			a.reportPanic(v)
+			code = exitFault
+		}
+		if err := a.out.Flush(); err != nil && code == exitOK {
+			a.reportError(fault{err})
+			code = exitFault
+		}
+	}()
+	a.json = slices.Contains(args, "--json") // for mistakes found before the flags are read
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	a.progress.stop()
+	if err != nil {
+		a.reportError(err)
+	}
+	return exitCode(err)
+}
+
+const rootLong = `jitc compiles tensor programs (traces) to machine code and runs them.
+
+A trace is a text file: one function, one op per line. The walk from a trace to
+results is: passes make it canonical, fusion divides it into regions, executors
+compile each region to a kernel, and the kernels are linked with one memory plan.
+
+Exit codes:
+  0    it worked
+  1    the result differs from --expect, or a check found mistakes
+  2    the command line or an input is wrong
+  3    an executor failed, or jitc itself has a fault
+  130  interrupted
+
+With --json, standard output is one JSON document, also for errors
+({"error": {...}}); times are in nanoseconds, sizes in bytes. Colour and
+progress appear on terminals only; NO_COLOR turns colour off.`
+
+const rootExample = `  jitc run mlp.trace --dim B=8
+  jitc explain mlp.trace a0
+  jitc bench mlp.trace --dim B=64`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "jitc", Short: "Compile and run tensor programs", Long: rootLong, Example: rootExample,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(cmd *cobra.Command, args []string) error { return unknownCommand(cmd, args) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentFlags().BoolVar(&a.json, "json", a.json, "print one JSON document")
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageOf(cmd, err) })
+	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
+		a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.versionCommand())
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	e := &usageError{msg: "unknown command " + quote(args[0]), hint: "jitc --help lists the commands"}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		e.hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return e
+}
+
+// files checks the number of file arguments: at least min, at most max, which is
+// not checked below 0.
+func files(min, max int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < min:
+			return usageOf(cmd, &usageError{msg: "no trace file given"})
+		case max >= 0 && len(args) > max:
+			return usageOf(cmd, &usageError{msg: "unexpected argument " + quote(args[max])})
+		}
+		return nil
+	}
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"jitc/ir/diag"
+)
+
+// The exit codes, as the help of the root command documents them.
+const (
+	exitOK          = 0
+	exitDiffers     = 1
+	exitInput       = 2
+	exitFault       = 3
+	exitInterrupted = 130
+)
+
+// usageError is a mistake on the command line.
+type usageError struct{ msg, hint string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// usageOf is err as a usageError that points at the command's help.
+func usageOf(cmd *cobra.Command, err error) error {
+	var u *usageError
+	if errors.As(err, &u) && u.hint != "" {
+		return u
+	}
+	return &usageError{msg: err.Error(), hint: cmd.CommandPath() + " --help explains the command line"}
+}
+
+// badFlag is a mistake in a flag's value.
+func badFlag(flag, value, expected string) error {
+	return &usageError{msg: fmt.Sprintf("--%s %s: expected %s", flag, value, expected), hint: "see --help"}
+}
+
+// fault is a failure that is not the user's: of an executor, of jitc, of the
+// system.
+type fault struct{ err error }
+
+func (f fault) Error() string { return f.err.Error() }
+func (f fault) Unwrap() error { return f.err }
+
+// verdict ends a command whose answer is "no"; everything has been printed.
+type verdict struct{}
+
+func (verdict) Error() string { return "the answer is no" }
+
+func exitCode(err error) int {
+	var f fault
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, new(verdict)):
+		return exitDiffers
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &f):
+		return exitFault
+	}
+	return exitInput
+}
+
+// jsonError is an error in the JSON form.
+type jsonError struct {
+	Kind        string           `json:"kind"` // usage, input, fault, interrupted
+	Exit        int              `json:"exit"`
+	Message     string           `json:"message"`
+	Hint        string           `json:"hint,omitempty"`
+	Diagnostics []jsonDiagnostic `json:"diagnostics,omitempty"`
+}
+
+type jsonDiagnostic struct {
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Col      int    `json:"col,omitempty"`
+	Message  string `json:"message"`
+	Expected string `json:"expected,omitempty"`
+	Got      string `json:"got,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func describeError(err error) jsonError {
+	e := jsonError{Kind: "input", Exit: exitCode(err), Message: err.Error(), Diagnostics: diagnostics(err)}
+	var u *usageError
+	if errors.As(err, &u) {
+		e.Kind, e.Hint = "usage", u.hint
+	}
+	switch e.Exit {
+	case exitFault:
+		e.Kind = "fault"
+	case exitInterrupted:
+		e.Kind = "interrupted"
+	}
+	return e
+}
+
+// diagnostics are the parts of an error: a list's members, what errors.Join
+// joined, or the error itself.
+func diagnostics(err error) []jsonDiagnostic {
+	var list diag.List
+	if errors.As(err, &list) {
+		out := make([]jsonDiagnostic, len(list))
+		for i, d := range list {
+			out[i] = jsonDiagnostic{File: d.Pos.File, Line: d.Pos.Line, Col: d.Pos.Col, Message: d.Msg,
+				Expected: d.Expected, Got: d.Got, Hint: d.Hint}
+		}
+		return out
+	}
+	var out []jsonDiagnostic
+	for _, e := range parts(err) {
+		out = append(out, jsonDiagnostic{Message: e.Error()})
+	}
+	return out
+}
+
+// parts splits what errors.Join joined.
+func parts(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+// reportError prints an error: on standard error as text, and with --json on
+// standard output too.
+func (a *app) reportError(err error) {
+	if errors.As(err, new(verdict)) {
+		return
+	}
+	e := describeError(err)
+	if a.json {
+		a.writeJSON(map[string]jsonError{"error": e})
+	}
+	if e.Kind == "interrupted" {
+		fmt.Fprintln(a.err, "interrupted")
+		return
+	}
+	fmt.Fprintln(a.err, a.errorText(err))
+	if e.Hint != "" {
+		fmt.Fprintf(a.err, "  %-9s %s\n", "hint", e.Hint)
+	}
+}
+
+// errorText renders an error for people.
+func (a *app) errorText(err error) string {
+	var list diag.List
+	if errors.As(err, &list) {
+		return a.errStyle.markErrors(list.Error())
+	}
+	var lines []string
+	for _, e := range parts(err) {
+		lines = append(lines, "error: "+strings.ReplaceAll(strings.TrimPrefix(e.Error(), "-: "), "\n", "\n  "))
+	}
+	return a.errStyle.markErrors(strings.Join(lines, "\n"))
+}
+
+// reportPanic prints what a recovered panic says, and where it came from.
+func (a *app) reportPanic(v any) {
+	msg := strings.TrimPrefix(fmt.Sprint(v), "BUG: ")
+	if a.json {
+		a.writeJSON(map[string]jsonError{"error": {Kind: "fault", Exit: exitFault, Message: "BUG: " + msg}})
+	}
+	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bad("BUG:"), msg)
+	fmt.Fprintf(a.err, "  %-9s %s\n", "hint", "this is a fault of jitc; please report it with the trace, the command line,")
+	fmt.Fprintf(a.err, "  %-9s %s\n", "", "the output of jitc version, and these lines:")
+	for _, l := range panicFrames(string(debug.Stack())) {
+		fmt.Fprintln(a.err, "    "+l)
+	}
+}
+
+// maxFrames bounds the frames that a report shows.
+const maxFrames = 12
+
+// panicFrames are the positions on a stack, from the panic outward.
+func panicFrames(stack string) []string {
+	if _, after, ok := strings.Cut(stack, "\npanic("); ok {
+		stack = after
+	}
+	var out []string
+	for _, l := range strings.Split(stack, "\n")[1:] {
+		if l = strings.TrimSpace(l); strings.Contains(l, ".go:") && len(out) < maxFrames {
+			at, _, _ := strings.Cut(l, " +0x")
+			out = append(out, at)
+		}
+	}
+	return out[min(1, len(out)):] // the first is the runtime's
+}
+
+// writeJSON prints v, indented, as the one document of standard output.
+func (a *app) writeJSON(v any) { writeJSON(a.out, v) }
+
+func writeJSON(w io.Writer, v any) {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("BUG: jitc: " + err.Error())
+	}
+}
+
+func quote(s string) string { return strconv.Quote(s) }

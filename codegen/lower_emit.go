@@ -1,0 +1,363 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+
+	"jitc/ir"
+	"jitc/ir/dim"
+	"jitc/ir/tensor"
+)
+
+// emitter turns a graph into the phases of a nest. With inner axes, phases
+// alternate: what is constant along them runs once, then a loop computes the
+// reductions that are ready, and so on to the last store.
+//
+//	once 0, loop 0 (reductions of depth 0), once 1, loop 1, ...
+type emitter struct {
+	l      *lowering
+	n      *NestBuilder
+	o      *layout
+	nodes  []*node
+	sinks  []*sink
+	axisOf map[*variable]int
+	vals   []Val // by node; None where not visible in the current phase
+	// firstLoop is the loop that computes a varying node, by node; -1 for none.
+	firstLoop []int
+	kept      map[*node]*keep
+}
+
+// keep is where a loop's value waits for later loops.
+type keep struct {
+	buf  int
+	at   affine
+	full bool // a root's own buffer, stored anyway
+}
+
+// schedule makes the nest that computes the sinks.
+func (l *lowering) schedule(p *puller, sinks []*sink) *Nest {
+	for _, k := range sinks {
+		k.node = storedNode(k.node, l.k.Bufs[k.root.buf].DType)
+	}
+	nodes := p.reachable(sinks)
+	o := l.arrange(p, nodes, sinks)
+	return l.emit(p, nodes, sinks, o)
+}
+
+// storedNode drops a rounding that the store does anyway.
+func storedNode(n *node, dt tensor.DType) *node {
+	if n.op == RoundTo && n.round == dt {
+		return n.args[0]
+	}
+	return n
+}
+
+func (l *lowering) emit(p *puller, nodes []*node, sinks []*sink, o *layout) *Nest {
+	e := &emitter{l: l, o: o, nodes: nodes, sinks: sinks, axisOf: map[*variable]int{},
+		vals: make([]Val, len(p.nodes)), firstLoop: make([]int, len(p.nodes)), kept: map[*node]*keep{}}
+	var axes []Axis
+	for i, a := range o.axes() {
+		e.axisOf[a] = i
+		axes = append(axes, Axis{axisNameFor(i, len(o.outer)), a.extent})
+	}
+	e.n = newNest(nil, axes, len(o.outer))
+	e.n.owner = &KernelBuilder{k: l.k}
+	e.n.Vec(-1)
+	if o.vec != nil {
+		e.n.Vec(e.axisOf[o.vec])
+	}
+	for i := range e.vals {
+		e.vals[i], e.firstLoop[i] = None, -1
+	}
+	e.classify()
+	if len(o.inner) == 0 {
+		e.onlyPhase()
+	} else {
+		e.phases()
+	}
+	return e.n.nest
+}
+
+func axisNameFor(i, outer int) string {
+	if i < outer {
+		return fmt.Sprintf("i%d", i)
+	}
+	return fmt.Sprintf("j%d", i-outer)
+}
+
+// classify finds what varies along inner axes, and how many reductions lead to
+// each node.
+func (e *emitter) classify() {
+	for _, n := range e.nodes {
+		n.varies, n.depth = variesInner(n.at), 0
+		for _, m := range n.masks {
+			n.varies = n.varies || variesInner(m.def)
+		}
+		n.deps(func(d *node) {
+			n.varies = n.varies || d.varies
+			n.depth = max(n.depth, d.depth)
+		})
+		if n.op == Acc {
+			n.varies = false
+			n.depth++
+		}
+	}
+}
+
+func variesInner(a affine) bool {
+	for _, t := range a.expand().terms {
+		if t.v.kind == axisVar && t.v.inner {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyPhase emits a nest without inner axes.
+func (e *emitter) onlyPhase() {
+	e.n.Once()
+	for _, n := range e.nodes {
+		e.define(n)
+	}
+	for _, k := range e.sinks {
+		e.store(k)
+	}
+}
+
+func (e *emitter) phases() {
+	last := 0
+	for _, n := range e.nodes {
+		last = max(last, n.depth)
+	}
+	loops := make([][]*node, last+1)
+	for ph := range loops {
+		loops[ph] = e.loopNodes(ph)
+	}
+	for ph := range loops {
+		e.once(ph)
+		e.loop(ph, loops[ph])
+	}
+}
+
+// once emits what is constant along inner axes and needs ph reductions before it.
+func (e *emitter) once(ph int) {
+	begun := false
+	begin := func() {
+		if !begun {
+			e.n.Once()
+			begun = true
+		}
+	}
+	for _, n := range e.nodes {
+		if !n.varies && n.depth == ph && n.op != Acc {
+			begin()
+			e.define(n)
+		}
+	}
+	for _, k := range e.sinks {
+		if !e.inLoop(k) && k.node.depth == ph {
+			begin()
+			e.store(k)
+		}
+	}
+}
+
+// inLoop reports whether a store runs over the inner axes.
+func (e *emitter) inLoop(k *sink) bool { return k.node.varies || variesInner(k.at) }
+
+// targets are the varying nodes that loop ph is for: what it reduces and stores.
+func (e *emitter) targets(ph int) []*node {
+	var out []*node
+	for _, n := range e.nodes {
+		if n.op == Acc && n.depth == ph+1 {
+			out = append(out, n.args[0])
+		}
+	}
+	for _, k := range e.sinks {
+		if e.inLoop(k) && k.node.depth == ph {
+			out = append(out, k.node)
+		}
+	}
+	return out
+}
+
+// loopNodes are the varying nodes that loop ph evaluates, in order. One that an
+// earlier loop has evaluated is kept in memory if that is cheaper than to
+// evaluate it again.
+func (e *emitter) loopNodes(ph int) []*node {
+	in := map[*node]bool{}
+	var mark func(*node)
+	mark = func(n *node) {
+		if !n.varies || in[n] {
+			return
+		}
+		in[n] = true
+		if f := e.firstLoop[n.id]; f >= 0 && f < ph && e.keep(n) {
+			return
+		} else if f < 0 {
+			e.firstLoop[n.id] = ph
+		}
+		n.deps(mark)
+	}
+	for _, n := range e.targets(ph) {
+		mark(n)
+	}
+	var out []*node
+	for _, n := range e.nodes {
+		if in[n] {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// keep arranges for a value of an earlier loop to be read back, if it is a root,
+// or is expensive and lanes are inner points (a row belongs to one outer point).
+func (e *emitter) keep(n *node) bool {
+	if e.kept[n] != nil {
+		return true
+	}
+	for _, k := range e.sinks {
+		if k.node == n && e.inLoop(k) && e.l.k.Bufs[k.root.buf].DType == n.typ {
+			e.kept[n] = &keep{buf: k.root.buf, at: k.at, full: true}
+			return true
+		}
+	}
+	if !n.expensive() || e.n.nest.VecOuter() {
+		return false
+	}
+	extents := make([]dim.Expr, len(e.o.inner))
+	at := make([]affine, len(e.o.inner))
+	for i, a := range e.o.inner {
+		extents[i], at[i] = a.extent, ofVar(a)
+	}
+	buf := e.l.numbered(Row, ir.T(n.typ, extents...))
+	e.kept[n] = &keep{buf: buf, at: linear(at, extents)}
+	return true
+}
+
+// expensive reports whether a value is worth a store and a load.
+func (n *node) expensive() bool {
+	return n.op.Elementary() || slices.Contains([]Code{Div, Rem, Sqrt}, n.op)
+}
+
+func (e *emitter) loop(ph int, nodes []*node) {
+	var folds []*node
+	for _, n := range e.nodes {
+		if n.op == Acc && n.depth == ph+1 {
+			folds = append(folds, n)
+		}
+	}
+	if len(nodes) == 0 && len(folds) == 0 && !e.storesIn(ph) {
+		return
+	}
+	e.n.Loop()
+	for _, n := range nodes {
+		e.vals[n.id] = None
+	}
+	for _, n := range nodes {
+		e.inPhase(ph, n)
+	}
+	for _, k := range e.sinks {
+		if e.inLoop(k) && k.node.depth == ph {
+			e.store(k)
+		}
+	}
+	for _, n := range folds {
+		e.vals[n.id] = e.n.Reduce(n.fold, e.vals[n.args[0].id])
+	}
+	for _, n := range nodes {
+		e.vals[n.id] = None
+	}
+}
+
+func (e *emitter) storesIn(ph int) bool {
+	return slices.ContainsFunc(e.sinks, func(k *sink) bool { return e.inLoop(k) && k.node.depth == ph })
+}
+
+// inPhase computes a varying node, or reads it back.
+func (e *emitter) inPhase(ph int, n *node) {
+	k := e.kept[n]
+	if k != nil && e.firstLoop[n.id] < ph {
+		e.vals[n.id] = e.n.Load(e.access(k.buf, k.at, nil))
+		return
+	}
+	e.define(n)
+	if k != nil && !k.full {
+		e.n.Store(e.access(k.buf, k.at, nil), e.vals[n.id])
+	}
+}
+
+func (e *emitter) store(k *sink) {
+	e.n.Store(e.access(k.root.buf, k.at, nil), e.vals[k.node.id])
+}
+
+// define emits a node.
+func (e *emitter) define(n *node) {
+	in := Inst{Op: n.op, Type: n.typ, A: None, B: None, C: None, Pred: None, Imm: n.imm, Size: n.size, Round: n.round}
+	switch n.op {
+	case Index:
+		e.vals[n.id] = e.position(n)
+		return
+	case Load:
+		e.vals[n.id] = e.n.Load(e.access(n.buf, n.at, n.masks))
+		return
+	}
+	for i, a := range n.args {
+		*[]*Val{&in.A, &in.B, &in.C}[i] = e.vals[a.id]
+	}
+	e.vals[n.id] = e.n.Emit(in)
+}
+
+// position computes an expression of loop positions.
+func (e *emitter) position(n *node) Val {
+	sum := None
+	add := func(v Val) {
+		if sum != None {
+			v = e.n.Op(Add, sum, v)
+		}
+		sum = v
+	}
+	for _, t := range n.at.terms {
+		v := e.n.Index(n.typ, e.axisOf[t.v])
+		if !isConst(t.coef, 1) {
+			v = e.n.Op(Mul, v, e.n.Size(n.typ, t.coef))
+		}
+		add(v)
+	}
+	if !isConst(n.at.off, 0) || sum == None {
+		add(e.n.Size(n.typ, n.at.off))
+	}
+	return sum
+}
+
+// access is an address as the nest's access, its masks with what their index
+// contributes to the address.
+func (e *emitter) access(buf int, at affine, ms []*variable) Access {
+	full := at.expand()
+	a := Access{Buf: buf, Offset: full.off, Strides: e.coefs(full)}
+	for _, t := range full.terms {
+		if t.v.kind != dynVar {
+			continue
+		}
+		a.Dyn = append(a.Dyn, Dyn{Val: e.vals[t.v.val.id], Limit: t.v.extent, Stride: t.coef})
+		if !e.l.facts.LessEq(dim.Const(1), t.v.extent) { // no position at all where the limit is 0
+			a.Masks = append(a.Masks, Mask{Limit: t.v.extent})
+		}
+	}
+	for _, m := range ms {
+		a.Masks = append(a.Masks, Mask{Offset: m.def.off, Coef: e.coefs(m.def), Limit: m.extent, Stride: at.coef(m)})
+	}
+	return a
+}
+
+// coefs are the factors of the axes, in order.
+func (e *emitter) coefs(a affine) []dim.Expr {
+	out := make([]dim.Expr, len(e.axisOf))
+	for _, t := range a.terms {
+		if t.v.kind == axisVar {
+			out[e.axisOf[t.v]] = t.coef
+		}
+	}
+	return out
+}

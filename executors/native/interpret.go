@@ -1,0 +1,98 @@
+package native
+
+import (
+	"sync"
+
+	"jitc/codegen"
+	"jitc/executors"
+)
+
+// interpreted is a kernel at concrete sizes whose loop nests are interpreted.
+type interpreted struct {
+	b        *codegen.Bound
+	offsets  []int // by buffer: into the scratch; temporaries only
+	temps    int
+	machines sync.Pool // *machineRun
+}
+
+func (k *kernel) bindInterpreted(sizes map[string]int64) (executors.Launch, error) {
+	b, err := codegen.Bind(k.loops, sizes)
+	if err != nil {
+		return nil, err
+	}
+	l := &interpreted{b: b, offsets: make([]int, len(b.Lens))}
+	for i, buf := range b.Kernel.Bufs {
+		if buf.Kind == codegen.Temp {
+			l.offsets[i] = l.temps
+			l.temps += alignUp(int(b.Lens[i]) * buf.DType.Size())
+		}
+	}
+	return l, nil
+}
+
+// ScratchBytes is what the temporaries need; a machine has the rest itself.
+func (l *interpreted) ScratchBytes(int) int { return l.temps }
+
+// Run interprets every step, in parallel chunks of its outer points.
+func (l *interpreted) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
+	all := make([][]byte, len(l.b.Lens))
+	n := 0
+	for i, buf := range l.b.Kernel.Bufs {
+		switch buf.Kind {
+		case codegen.Input, codegen.Output:
+			all[i] = bufs[n]
+			n++
+		case codegen.Temp:
+			all[i] = scratch[l.offsets[i]:]
+		}
+	}
+	for i := range l.b.Steps {
+		if err := l.step(i, all, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interpretedPoints is about how many points take 100 microseconds.
+const interpretedPoints = 1 << 13
+
+func (l *interpreted) step(i int, bufs [][]byte, w executors.Workers) error {
+	nest, points := l.b.Steps[i].Nest, int64(interpretedPoints)
+	if g := l.b.Steps[i].Gemm; g != nil {
+		nest, points = g.Epilogue, max(interpretedPoints/max(g.K, 1), 1)
+	}
+	chunks := codegen.Chunks(nest, points)
+	errs := make([]error, w.Workers())
+	run := func(chunk, worker int) {
+		m, err := l.machine(bufs)
+		if err == nil {
+			box := codegen.NewBox(len(nest.Nest.Outer))
+			chunks.At(int64(chunk), &box)
+			err = m.RunStep(i, box)
+			l.machines.Put(m)
+		}
+		if err != nil {
+			errs[worker] = err
+		}
+	}
+	w.Run(int(chunks.Count), run)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// machine takes an idle machine and points it at the buffers.
+func (l *interpreted) machine(bufs [][]byte) (*codegen.Machine, error) {
+	m, ok := l.machines.Get().(*codegen.Machine)
+	if !ok {
+		var err error
+		if m, err = codegen.NewMachine(l.b); err != nil {
+			return nil, err
+		}
+	}
+	return m, m.SetBuffers(bufs)
+}

@@ -1,0 +1,144 @@
+package native
+
+import (
+	"errors"
+	"strings"
+
+	"jitc/codegen"
+	"jitc/codegen/x64"
+	"jitc/codegen/x64/gemm"
+	"jitc/executors"
+	"jitc/executors/native/exec"
+	"jitc/ir"
+	"jitc/ir/tensor"
+)
+
+// leaf is the machine code of one nest.
+type leaf struct {
+	code *x64.Code
+	exe  *exec.Code
+}
+
+// stepCode is the machine code of one step: of its nest, or of the epilogue of
+// its product.
+type stepCode struct {
+	leaf
+	products *gemm.Kernels // set for a product
+}
+
+// kernel is a compiled region.
+type kernel struct {
+	executor    *Executor
+	loops       *codegen.Kernel // as lowered
+	legal       *codegen.Kernel // as emitted
+	steps       []stepCode      // nil if the loops are interpreted
+	interpreted string          // why, if they are
+	info        executors.Info
+	opts        executors.Options
+}
+
+func (e *Executor) kernel(region *ir.Func, loops *codegen.Kernel, o executors.Options) (*kernel, error) {
+	k := &kernel{executor: e, loops: loops, opts: o}
+	if err := k.emit(); err != nil {
+		return nil, err
+	}
+	k.describe(region)
+	return k, nil
+}
+
+// emit makes machine code, or notes why there is none.
+func (k *kernel) emit() error {
+	if !k.executor.emits {
+		k.interpreted = "no machine code for this processor"
+		return nil
+	}
+	legal, err := codegen.Legalize(k.loops, x64.Target(k.executor.features, k.opts.FastMath))
+	if err != nil {
+		return err
+	}
+	k.legal = legal
+	for i := range legal.Steps {
+		step, err := k.step(&legal.Steps[i])
+		var unsupported *x64.Unsupported
+		if errors.As(err, &unsupported) {
+			k.steps, k.interpreted = nil, unsupported.Reason
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		k.steps = append(k.steps, step)
+	}
+	return nil
+}
+
+func (k *kernel) step(s *codegen.Step) (out stepCode, err error) {
+	nest := s.Nest
+	if s.Gemm != nil {
+		nest = s.Gemm.Epilogue
+		if dt := s.Gemm.DType; dt != tensor.F32 && dt != tensor.F64 {
+			return out, &x64.Unsupported{Reason: "matrix product of " + dt.String()}
+		}
+		if out.products, err = k.executor.products.of(s.Gemm.DType); err != nil {
+			return out, err
+		}
+	}
+	o := x64.Options{FastMath: k.opts.FastMath, Listing: k.opts.Dumps}
+	if out.code, err = x64.Compile(k.legal, nest, k.executor.features, o); err != nil {
+		return out, err
+	}
+	out.exe, err = exec.Load(out.code.Bytes)
+	return out, err
+}
+
+func (k *kernel) describe(region *ir.Func) {
+	bytes, flops := codegen.Cost(region)
+	k.info = executors.Info{Executor: Name, Kind: "loops", Bytes: bytes, Flops: flops}
+	var stats []x64.Stats
+	for _, s := range k.steps {
+		stats = append(stats, s.code.Stats)
+		k.info.Code += len(s.code.Bytes)
+	}
+	for _, s := range k.loops.Steps {
+		if s.Gemm != nil {
+			k.info.Kind = "gemm"
+		}
+	}
+	k.info.Detail = describe(stats, k.interpreted)
+}
+
+// Info describes the kernel.
+func (k *kernel) Info() executors.Info { return k.info }
+
+// Dump gives "loops", the loop nests as lowered, and "asm", the machine code.
+func (k *kernel) Dump(stage string) (string, bool) {
+	switch stage {
+	case "loops":
+		return k.loops.String(), true
+	case "asm":
+		if k.steps == nil || !k.opts.Dumps {
+			return "", false
+		}
+		var b strings.Builder
+		for _, s := range k.steps {
+			b.WriteString(s.code.Listing)
+		}
+		return b.String(), true
+	}
+	return "", false
+}
+
+// Bind proves the sizes safe and prepares a launch.
+func (k *kernel) Bind(sizes map[string]int64) (executors.Launch, error) {
+	if k.steps == nil {
+		return k.bindInterpreted(sizes)
+	}
+	b, err := codegen.Bind(k.legal, sizes)
+	if errors.Is(err, codegen.ErrIndexWidth) {
+		return k.bindInterpreted(sizes) // beyond 2^31: correct, if slow
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k.bindCode(b)
+}

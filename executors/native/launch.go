@@ -1,0 +1,347 @@
+package native
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"jitc/codegen"
+	"jitc/codegen/x64/gemm"
+	"jitc/executors"
+	"jitc/executors/native/exec"
+)
+
+// launch is a kernel of machine code at concrete sizes.
+//
+// Its scratch, each part a multiple of 64 bytes:
+//
+//	temporaries | the product's scratch, of the step that needs most |
+//	worker 0: argument block, row buffers | worker 1: ...
+type launch struct {
+	k       *kernel
+	b       *codegen.Bound
+	steps   []boundStep
+	temps   int   // bytes of all temporaries
+	offsets []int // by buffer: into the temporaries or into a worker's rows
+	args    int   // bytes of the largest argument block
+	rows    int   // bytes of a worker's row buffers
+	runs    sync.Pool
+}
+
+// boundStep is one step ready to run.
+type boundStep struct {
+	leaf
+	nest     *codegen.BoundNest
+	chunking codegen.Chunking
+	template []byte // argument block, complete but for addresses and place
+
+	product *gemm.Plan // of a product; template is then by leading dimension
+	gemm    *codegen.BoundGemm
+	mu      sync.Mutex
+	byLD    map[int64][]byte
+}
+
+const alignment = 64
+
+func alignUp(n int) int { return (n + alignment - 1) &^ (alignment - 1) }
+
+func (k *kernel) bindCode(b *codegen.Bound) (executors.Launch, error) {
+	l := &launch{k: k, b: b, steps: make([]boundStep, len(b.Steps)), offsets: make([]int, len(b.Lens))}
+	for i, buf := range b.Kernel.Bufs {
+		bytes := alignUp(int(b.Lens[i]) * buf.DType.Size())
+		switch buf.Kind {
+		case codegen.Temp:
+			l.offsets[i], l.temps = l.temps, l.temps+bytes
+		case codegen.Row:
+			l.offsets[i], l.rows = l.rows, l.rows+bytes
+		}
+	}
+	for i := range b.Steps {
+		if err := l.bindStep(i); err != nil {
+			return nil, err
+		}
+	}
+	l.runs.New = func() any { return newRun(l) }
+	return l, nil
+}
+
+func (l *launch) bindStep(i int) error {
+	s, code := &l.steps[i], l.k.steps[i]
+	s.leaf = code.leaf
+	l.args = max(l.args, alignUp(s.code.ArgsSize()))
+	if g := l.b.Steps[i].Gemm; g != nil {
+		s.gemm, s.nest = g, g.Epilogue
+		plan, err := code.products.NewPlan(l.problem(g))
+		if err != nil {
+			return fmt.Errorf("BUG: native: %w", err) // Bind and Lower admit what the template takes
+		}
+		s.product, s.byLD = plan, map[int64][]byte{}
+		return nil
+	}
+	s.nest = l.b.Steps[i].Nest
+	s.chunking = codegen.Chunks(s.nest, chunkPoints(s.nest.Nest))
+	s.template = l.fillTemplate(s.leaf, s.nest)
+	return nil
+}
+
+// fillTemplate fills an argument block with everything but addresses and place.
+func (l *launch) fillTemplate(f leaf, n *codegen.BoundNest) []byte {
+	t := make([]byte, alignUp(f.code.ArgsSize())+alignment)
+	t = t[-uintptr(unsafe.Pointer(&t[0]))&(alignment-1):][:f.code.ArgsSize()]
+	if !n.Empty {
+		f.code.Fill(unsafe.Pointer(&t[0]), n, make([]uintptr, len(l.b.Lens)))
+	}
+	return t
+}
+
+// chunkPoints is about how many points of a nest take 20 to 100 microseconds: a
+// chunk must stay below 250, because machine code cannot be preempted.
+func chunkPoints(n *codegen.Nest) int64 {
+	return max(1<<20/int64(len(n.Insts)+8), 1<<10)
+}
+
+func (l *launch) problem(g *codegen.BoundGemm) gemm.Problem {
+	operand := func(o codegen.BoundOperand) gemm.Operand {
+		return gemm.Operand{DType: l.b.Kernel.Bufs[o.Buf].DType, Offset: o.Offset, Batch: o.Batch, Row: o.Row, Col: o.Col}
+	}
+	return gemm.Problem{Batch: g.Batch, M: g.M, N: g.N, K: g.K, A: operand(g.A), B: operand(g.B),
+		C: gemm.Result{Batch: make([]int64, len(g.Batch)), Row: g.N}}
+}
+
+// templateFor is the epilogue's argument block for tiles of that leading
+// dimension, in elements.
+func (l *launch) templateFor(s *boundStep, ld int64) []byte {
+	tile := s.gemm.Gemm.Tile
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.byLD[ld]; t != nil {
+		return t
+	}
+	n := *s.nest
+	n.Accs = append([]codegen.BoundAccess(nil), s.nest.Accs...)
+	for i := range n.Accs {
+		if a := &n.Accs[i]; a.Buf == tile {
+			a.Offset, a.Strides = 0, make([]int64, len(n.Nest.Axes))
+			a.Strides[len(a.Strides)-2], a.Strides[len(a.Strides)-1] = ld, 1
+		}
+	}
+	t := l.fillTemplate(s.leaf, &n)
+	s.byLD[ld] = t
+	return t
+}
+
+// ScratchBytes is the scratch of a run, for so many workers.
+func (l *launch) ScratchBytes(workers int) int {
+	return l.temps + l.productBytes(workers) + workers*(l.args+l.rows)
+}
+
+func (l *launch) productBytes(workers int) int {
+	n := 0
+	for i := range l.steps {
+		if p := l.steps[i].product; p != nil {
+			n = max(n, alignUp(p.ScratchBytes(workers)))
+		}
+	}
+	return n
+}
+
+// Run computes the region.
+func (l *launch) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
+	if need := l.ScratchBytes(w.Workers()); len(scratch) < need {
+		return fmt.Errorf("BUG: native: scratch of %d bytes, need %d", len(scratch), need)
+	}
+	if err := l.checkBuffers(bufs); err != nil {
+		return err
+	}
+	r := l.runs.Get().(*run)
+	r.start(bufs, scratch, w)
+	r.noteRaces()
+	err := r.steps()
+	r.finish()
+	l.runs.Put(r)
+	return err
+}
+
+// checkBuffers makes sure that the bound proof holds for the memory given.
+func (l *launch) checkBuffers(bufs [][]byte) error {
+	n := 0
+	for i, buf := range l.b.Kernel.Bufs {
+		if buf.Kind != codegen.Input && buf.Kind != codegen.Output {
+			continue
+		}
+		if n >= len(bufs) || int64(len(bufs[n])) < l.b.Lens[i]*int64(buf.DType.Size()) {
+			return fmt.Errorf("BUG: native: buffer %s is missing or short", buf.Name)
+		}
+		n++
+	}
+	return nil
+}
+
+// run is one execution of a launch.
+type run struct {
+	l       *launch
+	bufs    [][]byte
+	scratch []byte
+	w       executors.Workers
+	workers []worker
+	product int // offset of the product's scratch
+	local   int // offset of worker 0's part
+
+	at    int // step at work
+	chunk func(chunk, worker int)
+	tile  gemm.Epilogue
+}
+
+// worker is what one worker keeps during a run.
+type worker struct {
+	bases  []uintptr // by buffer
+	box    codegen.Box
+	filled int   // step that the argument block is for, plus 1
+	ld     int64 // leading dimension that it is for
+	_      [64]byte
+}
+
+func newRun(l *launch) *run {
+	r := &run{l: l}
+	r.chunk, r.tile = r.runChunk, r.runTile
+	return r
+}
+
+func base(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// start points every worker at the buffers.
+func (r *run) start(bufs [][]byte, scratch []byte, w executors.Workers) {
+	l := r.l
+	r.bufs, r.scratch, r.w = bufs, scratch, w
+	r.product = l.temps
+	r.local = l.temps + l.productBytes(w.Workers())
+	for len(r.workers) < w.Workers() {
+		r.workers = append(r.workers, worker{bases: make([]uintptr, len(l.b.Lens)), box: codegen.NewBox(l.maxOuter())})
+	}
+	for i := range r.workers[:w.Workers()] {
+		r.workers[i].filled = 0
+		r.place(i)
+	}
+}
+
+func (l *launch) maxOuter() int {
+	n := 0
+	for i := range l.steps {
+		n = max(n, len(l.steps[i].nest.Nest.Outer))
+	}
+	return n
+}
+
+// place computes a worker's buffer addresses.
+func (r *run) place(i int) {
+	l, n := r.l, 0
+	rows := base(r.scratch) + uintptr(r.local+i*(l.args+l.rows)+l.args)
+	for b, buf := range l.b.Kernel.Bufs {
+		switch buf.Kind {
+		case codegen.Input, codegen.Output:
+			r.workers[i].bases[b] = base(r.bufs[n])
+			n++
+		case codegen.Temp:
+			r.workers[i].bases[b] = base(r.scratch) + uintptr(l.offsets[b])
+		case codegen.Row:
+			r.workers[i].bases[b] = rows + uintptr(l.offsets[b])
+		}
+	}
+}
+
+// finish lets go of the caller's memory.
+func (r *run) finish() { r.bufs, r.scratch, r.w = nil, nil, nil }
+
+func (r *run) steps() error {
+	for i := range r.l.steps {
+		r.at = i
+		s := &r.l.steps[i]
+		switch {
+		case s.product != nil:
+			if err := r.multiply(s); err != nil {
+				return err
+			}
+		case s.chunking.Count == 1:
+			r.runChunk(0, 0)
+		case s.chunking.Count > 1:
+			r.w.Run(int(s.chunking.Count), r.chunk)
+		}
+	}
+	return nil
+}
+
+func (r *run) multiply(s *boundStep) error {
+	a := r.workers[0].bases[s.gemm.A.Buf]
+	b := r.workers[0].bases[s.gemm.B.Buf]
+	scratch := r.scratch[r.product:r.local]
+	return s.product.Run(r.w, pointer(a), pointer(b), nil, scratch, r.tile)
+}
+
+// pointer turns an address of memory that the run keeps alive into a pointer.
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// block is a worker's argument block.
+func (r *run) block(w int) unsafe.Pointer {
+	return unsafe.Pointer(unsafe.SliceData(r.scratch[r.local+w*(r.l.args+r.l.rows):]))
+}
+
+// prepare makes a worker's argument block the step's: the template, with the
+// addresses still to be set.
+func (r *run) prepare(w int, template []byte) {
+	copy(unsafe.Slice((*byte)(r.block(w)), len(template)), template)
+	r.workers[w].filled = r.at + 1
+}
+
+func (r *run) runChunk(chunk, w int) {
+	s, wk, args := &r.l.steps[r.at], &r.workers[w], r.block(w)
+	if wk.filled != r.at+1 {
+		r.prepare(w, s.template)
+		s.code.SetBases(args, s.nest, wk.bases)
+	}
+	box := wk.part(len(s.nest.Nest.Outer))
+	s.chunking.At(int64(chunk), &box)
+	s.code.Place(args, box)
+	s.exe.Call(args)
+}
+
+// part is the worker's box, of that many outer axes.
+func (wk *worker) part(outer int) codegen.Box {
+	return codegen.Box{Lo: wk.box.Lo[:outer], Hi: wk.box.Hi[:outer]}
+}
+
+// runTile runs the epilogue over one tile of a product.
+func (r *run) runTile(w int, batch []int64, m0, m1, n0, n1 int64, tile unsafe.Pointer, ld int64) {
+	s, wk, args := &r.l.steps[r.at], &r.workers[w], r.block(w)
+	if wk.filled != r.at+1 || wk.ld != ld {
+		wk.ld = ld
+		r.prepare(w, r.l.templateFor(s, ld))
+	}
+	// The epilogue counts rows and columns from the product's origin.
+	buf := s.gemm.Gemm.Tile
+	size := int64(r.l.b.Kernel.Bufs[buf].DType.Size())
+	wk.bases[buf] = uintptr(tile) - uintptr((m0*ld+n0)*size)
+	s.code.SetBases(args, s.nest, wk.bases)
+	box, nb := wk.part(len(batch)+2), len(batch)
+	for i, b := range batch {
+		box.Lo[i], box.Hi[i] = b, b+1
+	}
+	box.Lo[nb], box.Hi[nb], box.Lo[nb+1], box.Hi[nb+1] = m0, m1, n0, n1
+	s.code.Place(args, box)
+	s.exe.Call(args)
+}
+
+// noteRaces tells the race detector what machine code will touch, which it
+// cannot see; in builds without it nothing happens.
+func (r *run) noteRaces() {
+	n := 0
+	for _, buf := range r.l.b.Kernel.Bufs {
+		switch buf.Kind {
+		case codegen.Input:
+			exec.RaceRead(unsafe.Pointer(unsafe.SliceData(r.bufs[n])), len(r.bufs[n]))
+			n++
+		case codegen.Output:
+			exec.RaceWrite(unsafe.Pointer(unsafe.SliceData(r.bufs[n])), len(r.bufs[n]))
+			n++
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package fusion
+
+import (
+	"fmt"
+	"strings"
+
+	"jitc/ir"
+)
+
+// Verdict is what became of a value, or of a producer and its consumer.
+type Verdict uint8
+
+const (
+	// Merged: producer and consumer are in one region.
+	Merged Verdict = iota
+	// KeptApart: the consumer reads the producer's result from memory.
+	KeptApart
+	// Recomputed: the consumer's region computes the producer again.
+	Recomputed
+	// Claimed: an executor takes the value (noted where it is not the first in
+	// the list, or takes it alone).
+	Claimed
+	// RefusedBy: an executor does not take the value.
+	RefusedBy
+)
+
+var verdictNames = [...]string{"merged", "kept apart", "recomputed", "claimed", "refused"}
+
+// String is the verdict's name in reports.
+func (v Verdict) String() string { return verdictNames[v] }
+
+// Decision is one decision of the partition and its reason.
+type Decision struct {
+	Verdict  Verdict
+	Producer *ir.Value // of the input; for Claimed and RefusedBy the value itself
+	Consumer *ir.Value // of the input; nil for Claimed and RefusedBy
+	Region   int       // the consumer's (or the value's) region in Result.Regions, -1 for none
+	Reason   string    // "%y reads %x in the same iteration space"
+}
+
+// reason is why two clusters may not be merged, or why they were. Reasons that
+// name values are completed in text.
+type reason uint8
+
+const (
+	fits reason = iota // not a refusal
+	sameSpace
+	backBroadcast
+	onOuter
+	inlined
+	epilogue
+	together
+	siblings
+	recomputed
+	otherOwner
+	takenAlone
+	fromMemory
+	searchBudget
+	cycle
+	opLimit
+	operandLimit
+	otherAxes
+	otherSpace
+	contractionEnds
+	twoContractions
+	reductionFirst
+	otherReaders
+	isResult
+	repeated
+	wrongRows
+	fewRows
+	differentWays
+	littleShared
+	numReasons
+)
+
+// reasonTexts have one row per reason; %p is the producer, %c the consumer and
+// %v a value that the reason mentions.
+var reasonTexts = [numReasons]string{
+	fits:            "nothing speaks against it",
+	sameSpace:       "%c reads %p in the same iteration space",
+	backBroadcast:   "%p is broadcast back over the axes that it was reduced over",
+	onOuter:         "%p is computed once per row of the region",
+	inlined:         "%p has no other readers and is computed where %c needs it",
+	epilogue:        "%c is applied to the product %p before it is stored",
+	together:        "other values had brought %p and %c together",
+	siblings:        "%p and %c read %v in the same iteration space",
+	recomputed:      "computing %p again moves fewer bytes than reading it",
+	otherOwner:      "another executor computes %p",
+	takenAlone:      "an executor takes one of them as a region of its own",
+	fromMemory:      "%c reads %p at places that need it in memory",
+	searchBudget:    "the search for a cycle ran out of its budget",
+	cycle:           "merging would close a cycle through %v",
+	opLimit:         "the region would hold too many values",
+	operandLimit:    "the region would have too many operands and results",
+	otherAxes:       "%p and %c belong to reductions over other axes",
+	otherSpace:      "%p and %c have different iteration spaces",
+	contractionEnds: "a contraction ends at %p: a reduction starts a new region",
+	twoContractions: "a region holds one contraction",
+	reductionFirst:  "%p comes after a reduction and cannot be moved to the places where %c reads it",
+	otherReaders:    "%p has readers in other regions, and %c reads it in another iteration space",
+	isResult:        "%p is in a region with a result of the function, and %c reads it in another iteration space",
+	repeated:        "%p would be computed again for every repeat of the broadcast",
+	wrongRows:       "%p is not broadcast back over the axes that it was reduced over",
+	fewRows:         "there are too few rows to run in parallel",
+	differentWays:   "%c reads %p in several ways, and would compute it for each",
+	littleShared:    "they share too little of what they read",
+}
+
+// text completes a reason with the names of the values.
+func (r *Result) text(why reason, p, c, via *ir.Value) string {
+	s := reasonTexts[why]
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	name := func(v *ir.Value) string {
+		if v == nil {
+			return "?"
+		}
+		return r.names[v.ID]
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		b.WriteString(name(map[byte]*ir.Value{'p': p, 'c': c, 'v': via}[s[i]]))
+	}
+	return b.String()
+}
+
+// valueNames gives each value of f the name that the text form prints, by ID.
+func valueNames(f *ir.Func) []string {
+	names := make([]string, f.NumIDs)
+	taken := map[string]bool{}
+	n := 0
+	give := func(v *ir.Value) {
+		if v.Name != "" && !taken[v.Name] {
+			taken[v.Name] = true
+			names[v.ID] = "%" + v.Name
+			return
+		}
+		names[v.ID] = fmt.Sprintf("%%%d", n)
+		n++
+	}
+	for _, v := range f.Params {
+		give(v)
+	}
+	for _, v := range f.Values {
+		give(v)
+	}
+	return names
+}
+
+// Name is the text form's name of a value of the input: "%h", "%12".
+func (r *Result) Name(v *ir.Value) string { return r.names[v.ID] }
+
+// Report prints the regions with their members, and then the decisions, one per
+// line. The text is the same for the same input and claimers.
+func (r *Result) Report() string {
+	var b strings.Builder
+	for i, g := range r.Regions {
+		names := make([]string, len(g.Members))
+		for j, m := range g.Members {
+			names[j] = r.names[m.ID]
+		}
+		fmt.Fprintf(&b, "region %d (%s, %s): %s: %s\n", i, g.Kind, g.Owner, strings.Join(names, " "), g.Why)
+	}
+	for _, d := range r.Decisions {
+		fmt.Fprintf(&b, "%s\n", r.describe(d))
+	}
+	return b.String()
+}
+
+func (r *Result) describe(d Decision) string {
+	if d.Consumer == nil {
+		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, d.Reason)
+	}
+	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, d.Reason)
+}

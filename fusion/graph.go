@@ -1,0 +1,261 @@
+package fusion
+
+import (
+	"errors"
+	"fmt"
+
+	"jitc/ir"
+)
+
+// graph is the state of one partition. Values go by their number: parameters
+// first, then the values in the function's order, so that operands have lower
+// numbers than their readers. Side tables are indexed by number; a cluster, a
+// region in the making, goes by the number that the digraph gives it.
+type graph struct {
+	f    *ir.Func
+	cs   []Claimer
+	opts Options
+	cost costs
+
+	number   []int32     // by value ID
+	values   []*ir.Value // by number, as all that follows
+	levels   []uint8     // claimer k's level for value v at v*len(cs)+k, plus one; 0: not asked
+	owner    []int32     // first claimer that takes the value
+	member   []bool      // the value is computed by a region
+	isResult []bool
+	layouts  []layout // of views
+	depth    []uint8  // views between a view and its root; 0: not to be looked through
+
+	refs    []ref // flat: operand i of member v is refs[at[v]+i]
+	at      []int32
+	readers [][]int32 // members that read a member from outside views, in order
+	effects []int32   // members that must stay in order
+	dag     *digraph
+	cluster []*cluster // of roots of the digraph
+	role    []role     // of a member in its cluster
+	noted   []Decision // about single values
+}
+
+// maxDepth bounds chains of views, which are walked once per reader.
+const maxDepth = 16
+
+// ref is one operand of a member, looked up through views to the value that has
+// its elements: a member, a parameter or a constant with data. Root is -1 where
+// there is none: for sources and views of sources.
+type ref struct {
+	root   int32
+	access access
+	why    reason // why the two ends are apart, or together
+	via    int32  // value that the reason mentions
+}
+
+func newGraph(f *ir.Func, cs []Claimer, o Options) (*graph, error) {
+	n := len(f.Params) + len(f.Values)
+	g := &graph{f: f, cs: cs, opts: o, cost: newCosts(f), number: make([]int32, f.NumIDs),
+		values: make([]*ir.Value, 0, n), levels: make([]uint8, n*len(cs)), owner: make([]int32, n),
+		member: make([]bool, n), isResult: make([]bool, n), layouts: make([]layout, n), depth: make([]uint8, n)}
+	for _, p := range f.Params {
+		g.add(p)
+	}
+	for _, v := range f.Values {
+		if v.Is(ir.Structural) {
+			return nil, fmt.Errorf("%s: %s: the function has been partitioned already", v.Pos, v.Op)
+		}
+		g.add(v)
+		g.place(v)
+	}
+	for _, r := range f.Results {
+		if r.ID < 0 || r.ID >= f.NumIDs || n == 0 || g.values[g.num(r)] != r {
+			return nil, errors.New("a result is not a value of the function")
+		}
+		g.isResult[g.num(r)] = true
+	}
+	if err := g.claim(); err != nil {
+		return nil, err
+	}
+	g.connect()
+	return g, nil
+}
+
+func (g *graph) add(v *ir.Value) {
+	g.number[v.ID] = int32(len(g.values))
+	g.values = append(g.values, v)
+}
+
+func (g *graph) num(v *ir.Value) int32 { return g.number[v.ID] }
+
+// place records a view's layout and its distance from the root.
+func (g *graph) place(v *ir.Value) {
+	if !v.Is(ir.View) {
+		return
+	}
+	n, x := g.num(v), g.num(v.Args[0])
+	if g.depth[x] >= maxDepth {
+		return
+	}
+	if l, ok := viewLayout(v, g.layouts[x], g.f.Facts); ok {
+		g.layouts[n], g.depth[n] = l, g.depth[x]+1
+	}
+}
+
+// isData reports whether v is a constant that stands outside regions.
+func isData(v *ir.Value) bool { return v.Op == ir.OpConstant && v.Attrs.Has("data") }
+
+// isRoot reports whether v is in memory before any region runs.
+func isRoot(v *ir.Value) bool { return v.Op == ir.OpParam || isData(v) }
+
+// level asks claimer k about a value, once.
+func (g *graph) level(v int32, k int) Level {
+	slot := &g.levels[int(v)*len(g.cs)+k]
+	if *slot == 0 {
+		*slot = uint8(g.cs[k].Claim(g.values[v]).Level) + 1
+	}
+	return Level(*slot - 1)
+}
+
+// claim finds, from the results back, which values are members of regions and
+// who owns them. Sources and views that a reader can look through are not.
+func (g *graph) claim() error {
+	w := &wants{g: g, member: make([]bool, len(g.values)), through: make([]uint64, len(g.values))}
+	for _, r := range g.f.Results {
+		w.member[g.num(r)] = true
+	}
+	for n := int32(len(g.values)) - 1; n >= int32(len(g.f.Params)); n-- {
+		v := g.values[n]
+		if isData(v) {
+			continue
+		}
+		if w.member[n] || v.Is(ir.Effect) {
+			if err := g.own(n); err != nil {
+				return err
+			}
+			k := int(g.owner[n])
+			w.operands(v, k, g.level(n, k) != Fusible)
+		}
+		for k := 0; w.through[n]>>k != 0; k++ {
+			if w.through[n]>>k&1 != 0 {
+				w.operands(v, k, false)
+			}
+		}
+	}
+	return nil
+}
+
+// wants collects what members read.
+type wants struct {
+	g       *graph
+	member  []bool
+	through []uint64 // claimers whose regions look through the value, as bits
+}
+
+// operands says that a region of claimer k computes v.
+func (w *wants) operands(v *ir.Value, k int, alone bool) {
+	for _, a := range v.Args {
+		n := w.g.num(a)
+		switch {
+		case isRoot(a):
+		case !alone && w.g.looksThrough(n, k):
+			w.through[n] |= 1 << k
+		default:
+			w.member[n] = true
+		}
+	}
+}
+
+// looksThrough reports whether a region of claimer k computes the value where it
+// reads it: a source, or a view whose elements are at affine addresses.
+func (g *graph) looksThrough(n int32, k int) bool {
+	v := g.values[n]
+	free := v.Is(ir.Source) && !isData(v) || g.depth[n] > 0 && !g.opts.Off
+	return free && k < 64 && g.level(n, k) == Fusible
+}
+
+// own finds the first claimer that takes a value.
+func (g *graph) own(n int32) error {
+	v := g.values[n]
+	g.member[n] = true
+	var refusals []string
+	for k, c := range g.cs {
+		level := g.level(n, k)
+		if level == Refused {
+			why := c.Name() + ": " + c.Claim(v).Why
+			refusals = append(refusals, why)
+			g.noted = append(g.noted, Decision{Verdict: RefusedBy, Producer: v, Reason: why})
+			continue
+		}
+		g.owner[n] = int32(k)
+		if level == Alone || k > 0 {
+			g.noted = append(g.noted, Decision{Verdict: Claimed, Producer: v, Reason: c.Name() + ": " + level.String()})
+		}
+		return nil
+	}
+	return &UnclaimedError{Value: v, Refusals: refusals}
+}
+
+// connect finds what members read and makes each a cluster of its own.
+func (g *graph) connect() {
+	n := len(g.values)
+	g.at, g.readers, g.role = make([]int32, n+1), make([][]int32, n), make([]role, n)
+	g.cluster, g.dag = make([]*cluster, n), newDigraph(n)
+	for i := range int32(n) {
+		g.at[i] = int32(len(g.refs))
+		if g.member[i] {
+			g.connectMember(i)
+		}
+	}
+	g.at[n] = int32(len(g.refs))
+	for i := range int32(n) {
+		if g.member[i] {
+			g.cluster[i] = g.singleton(i)
+		}
+	}
+}
+
+// refsOf are a member's operands.
+func (g *graph) refsOf(n int32) []ref { return g.refs[g.at[n]:g.at[n+1]] }
+
+func (g *graph) connectMember(c int32) {
+	v := g.values[c]
+	k := int(g.owner[c])
+	alone := g.level(c, k) != Fusible
+	for i, a := range v.Args {
+		r := g.lookUp(a, k, alone)
+		if v.Is(ir.View) {
+			r.access = r.access.then(v, g.f.Facts)
+		}
+		r.access = r.access.at(v, i)
+		g.refs = append(g.refs, r)
+		if r.root < 0 || !g.member[r.root] {
+			continue
+		}
+		if rs := g.readers[r.root]; len(rs) == 0 || rs[len(rs)-1] != c {
+			g.readers[r.root] = append(rs, c)
+			g.dag.addEdge(r.root, c)
+		}
+	}
+	if v.Is(ir.Effect) || v.Is(ir.Random) {
+		if e := len(g.effects); e > 0 {
+			g.dag.addEdge(g.effects[e-1], c)
+		}
+		g.effects = append(g.effects, c)
+	}
+}
+
+// lookUp follows an operand of a region of claimer k through views to its root.
+func (g *graph) lookUp(a *ir.Value, k int, alone bool) ref {
+	var views [maxDepth]*ir.Value
+	depth := 0
+	for !isRoot(a) && !alone && g.looksThrough(g.num(a), k) {
+		if a.Is(ir.Source) {
+			return ref{root: -1}
+		}
+		views[depth] = a
+		depth++
+		a = a.Args[0]
+	}
+	r := ref{root: g.num(a), via: -1, access: identityAccess(a.Type.Rank())}
+	for ; depth > 0; depth-- {
+		r.access = r.access.then(views[depth-1], g.f.Facts)
+	}
+	return r
+}

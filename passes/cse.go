@@ -1,0 +1,121 @@
+package passes
+
+import (
+	"hash/maphash"
+	"math"
+	"slices"
+
+	"jitc/ir"
+	"jitc/ir/dim"
+	"jitc/ir/tensor"
+)
+
+// cse merges values of one op, equal operands (in either order, if the op is
+// commutative) and equal attributes. The first stays. Random values and effects
+// are never merged.
+//
+//	before  %a = add(%x, %y)     after  %a = add(%x, %y)
+//	        %b = add(%y, %x)            %c = mul(%a, %a)
+//	        %c = mul(%a, %b)
+func cse(f *ir.Func, _ Options) (*ir.Func, error) { return rewrite(f, nil, true), nil }
+
+// numbering finds values that were built before by what they compute.
+type numbering struct {
+	seed maphash.Seed
+	by   map[uint64][]*ir.Value // values of equal hash
+}
+
+func newNumbering(n int) *numbering {
+	return &numbering{seed: maphash.MakeSeed(), by: make(map[uint64][]*ir.Value, n)}
+}
+
+// find returns an earlier value equal to v; if there is none, v is remembered, in
+// the expectation that it is appended next.
+func (n *numbering) find(v *ir.Value) *ir.Value {
+	if v.Body != nil || v.Row().Traits&(ir.Random|ir.Effect) != 0 || v.Op == ir.OpParam {
+		return nil
+	}
+	h := n.hash(v)
+	for _, w := range n.by[h] {
+		if sameValue(v, w) {
+			return w
+		}
+	}
+	n.by[h] = append(n.by[h], v)
+	return nil
+}
+
+func sameValue(v, w *ir.Value) bool {
+	return v.Op == w.Op && sameOperands(v, w) && v.Attrs.Equal(w.Attrs) && v.Type.Equal(w.Type)
+}
+
+func sameOperands(v, w *ir.Value) bool {
+	if slices.Equal(v.Args, w.Args) {
+		return true
+	}
+	return v.Is(ir.Commutative) && len(w.Args) == len(v.Args) && v.Args[0] == w.Args[1] && v.Args[1] == w.Args[0] &&
+		slices.Equal(v.Args[2:], w.Args[2:])
+}
+
+// hash does not depend on the order of commutative operands. Types follow from
+// the rest, where they do not say it twice.
+func (n *numbering) hash(v *ir.Value) uint64 {
+	h := mix(0, uint64(v.Op))
+	for i, a := range v.Args {
+		id := uint64(a.ID)
+		if i < 2 && v.Is(ir.Commutative) {
+			other := uint64(v.Args[1-i].ID)
+			id = [2]uint64{min(id, other), max(id, other)}[i]
+		}
+		h = mix(h, id)
+	}
+	for _, a := range v.Attrs {
+		h = n.attr(h, a.Value)
+	}
+	return h
+}
+
+func (n *numbering) attr(h uint64, value any) uint64 {
+	switch x := value.(type) {
+	case int64:
+		return mix(h, uint64(x))
+	case float64:
+		return mix(h, math.Float64bits(x))
+	case bool:
+		if x {
+			return mix(h, 1)
+		}
+		return mix(h, 2)
+	case string:
+		return mix(h, maphash.String(n.seed, x))
+	case tensor.DType:
+		return mix(h, uint64(x))
+	case []int64:
+		for _, i := range x {
+			h = mix(h, uint64(i))
+		}
+		return mix(h, uint64(len(x)))
+	case []dim.Expr:
+		for _, e := range x {
+			h = n.size(h, e)
+		}
+		return mix(h, uint64(len(x)))
+	case *tensor.Tensor:
+		data, _ := x.Contiguous().Bytes()
+		return mix(h, maphash.Bytes(n.seed, data))
+	}
+	return h
+}
+
+func (n *numbering) size(h uint64, e dim.Expr) uint64 {
+	if c, ok := e.Const(); ok {
+		return mix(h, uint64(c))
+	}
+	return mix(h, maphash.String(n.seed, e.Key()))
+}
+
+// mix is a step of a 64-bit multiplicative hash.
+func mix(h, x uint64) uint64 {
+	h = (h ^ x) * 0x9E3779B97F4A7C15
+	return h ^ h>>29
+}
