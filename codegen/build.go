@@ -71,7 +71,7 @@ func (b *KernelBuilder) EpilogueNest(g *Gemm) *NestBuilder {
 	return n
 }
 
-// Build ends all phases, verifies the kernel and returns it.
+// Build verifies the kernel and returns it.
 func (b *KernelBuilder) Build() (*Kernel, error) {
 	if err := Verify(b.k); err != nil {
 		return nil, err

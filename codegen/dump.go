@@ -231,6 +231,9 @@ func (s *sum) add(coef dim.Expr, name string) {
 	if !isConst && name != "" && strings.ContainsAny(text, " ") {
 		text = "(" + text + ")"
 	}
+	if rest, negative := strings.CutPrefix(text, "-"); negative && !isConst && name == "" {
+		text, sign = rest, " - "
+	}
 	switch {
 	case name == "":
 	case isConst && c == 1:

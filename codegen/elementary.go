@@ -18,8 +18,9 @@ type expansion func(e *expander, t tensor.DType, in Inst) Val
 // expansions has one row per code that Legalize can expand, for operands of each
 // type; filled by init, since expansions emit codes that expand in turn.
 //
-// F32 is accurate to 2 ulp and F64 to 4 ulp over the whole range. Codes of F64
-// without a row need a backend that spells them.
+// F32 is accurate to 2 ulp and F64 to 4 ulp over the whole range. A code without
+// a row for a type needs a backend that spells it: Rem of floats, Div and Rem of
+// 64-bit integers.
 var expansions [numCodes]struct{ f32, f64, i32, u32 expansion }
 
 func init() {
@@ -38,8 +39,9 @@ func init() {
 	x[Log1p].f32, x[Log1p].f64 = log1p32, log1p64
 	both(Rsqrt, expandRsqrt)
 	x[Cbrt].f64 = cbrt64
-	x[Pow].f32 = pow32
+	x[Pow].f32, x[Pow].f64 = pow32, pow64
 	x[Sin].f32, x[Cos].f32, x[Tan].f32 = sin32, cos32, tan32
+	x[Sin].f64, x[Cos].f64, x[Tan].f64 = sin64, cos64, tan64
 	x[Asin].f64, x[Acos].f64, x[Atan].f64, x[Atan2].f64 = asin64, acos64, expandAtan64, atan2F64
 	x[Erf].f32, x[Erf].f64 = erf32, erf64
 	for _, c := range []Code{Sinh, Cosh, Cbrt, Asin, Acos, Atan, Atan2} {

@@ -137,7 +137,13 @@ func expandSigmoid(e *expander, t tensor.DType, in Inst) Val {
 	ex := e.expOf(e.op(Max, x, e.ConstF(t, expRowOf(t).lo)))
 	one := e.ConstF(t, 1)
 	num := e.choose(e.op(Ge, in.A, e.ConstF(t, 0)), one, ex)
-	return e.quotient(num, e.add(one, ex))
+	den := e.add(one, ex)
+	q := e.quotient(num, den)
+	if e.target.FastMath {
+		return q
+	}
+	// The sum's rounding error is a whole ulp of a small quotient.
+	return e.fnma(q, e.sub(ex, e.sub(den, one)), q)
 }
 
 // quotient is a/b for a b in [1, 2^60]; with FastMath by the processor's

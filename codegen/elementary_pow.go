@@ -6,6 +6,8 @@ import (
 	"jitc/ir/tensor"
 )
 
+// Powers and roots.
+
 // pow32 is x^y = 2^(y*log2|x|) in F64, whose 29 spare bits absorb the factor y.
 func pow32(e *expander, _ tensor.DType, in Inst) Val {
 	x, y := e.To(Cast, tensor.F64, in.A), e.To(Cast, tensor.F64, in.B)
@@ -18,6 +20,77 @@ func pow32(e *expander, _ tensor.DType, in Inst) Val {
 	// Degree 8: the remainder is below 2^-32.
 	p := e.mul(e.poly(r, append(append([]float64(nil), expTail64[5:]...), 1, 1)...), e.pow2(n))
 	return e.To(Cast, tensor.F32, e.powSpecials(x, y, p))
+}
+
+// pow64 is x^y = 2^(y*log2|x|), the logarithm as a sum of two floats: an exponent
+// up to 1024 costs 10 bits, and the result must have 53 right.
+func pow64(e *expander, t tensor.DType, in Inst) Val {
+	x, y := in.A, in.B
+	ax := e.op(Abs, x)
+	k, m := e.splitAny(ax)
+	hi, lo := e.log2Pair(m)
+	hi, err := e.twoSum(k, hi)
+	lo = e.add(err, lo)
+	hi = e.logSpecials(ax, hi, 0)
+	l := e.mul(y, hi)
+	tail := e.fma(y, lo, e.fma(y, hi, e.op(Neg, l)))
+	// Beyond all exponents the tail is inf - inf.
+	limit := e.ConstF64(2000)
+	tail = e.choose(e.op(Lt, e.op(Abs, l), limit), tail, e.ConstF64(0))
+	l = e.clampTo(l, -1100, 1030)
+	n := e.op(RoundEven, l)
+	r := e.mul(e.add(e.sub(l, n), tail), e.ConstF64(math.Ln2))
+	p := e.scale(e.poly(r, append(append([]float64(nil), expTail64...), 1, 1)...), n)
+	return e.powSpecials(x, y, p)
+}
+
+// atanhTail64 is the series of atanh(s)/s - 1 - s^2/3 in s^2, without its factor
+// s^4: 1/25, ..., 1/5. For s < 0.172 the rest is below 2^-59.
+var atanhTail64 = func() []float64 {
+	var c []float64
+	for n := 25; n >= 5; n -= 2 {
+		c = append(c, 1/float64(n))
+	}
+	return c
+}()
+
+// The parts of 1/3 and 2/ln 2 beyond float64.
+const (
+	thirdLo      = 1.850371707708594e-17
+	twoOverLn2   = 2.8853900817779268
+	twoOverLn2Lo = 4.0710547481862066e-17
+)
+
+// pair is an unevaluated sum of two floats, the second below an ulp of the first.
+type pair struct{ hi, lo Val }
+
+// mulPair is a*b, off by about 2^-104 of it.
+func (e *expander) mulPair(a, b pair) pair {
+	hi := e.mul(a.hi, b.hi)
+	lo := e.fma(a.hi, b.hi, e.op(Neg, hi))
+	return pair{hi, e.fma(a.lo, b.hi, e.fma(a.hi, b.lo, lo))}
+}
+
+// addPair is a + b.
+func (e *expander) addPair(a, b pair) pair {
+	hi, err := e.twoSum(a.hi, b.hi)
+	return pair{hi, e.add(err, e.add(a.lo, b.lo))}
+}
+
+// log2Pair is log2 of m in [sqrt(1/2), sqrt(2)) as a sum of two floats:
+// 2/ln2 * atanh(s) with s = (m-1)/(m+1), atanh(s) = s + s*s^2*(1/3 + s^2*(1/5 + ...)).
+func (e *expander) log2Pair(m Val) (hi, lo Val) {
+	zero, one := e.ConstF64(0), e.ConstF64(1)
+	f := e.sub(m, one)
+	den, denLo := e.twoSum(m, one)
+	q := e.div(f, den)
+	s := pair{q, e.div(e.fnma(q, denLo, e.fnma(q, den, f)), den)}
+	z := e.mulPair(s, s)
+	w := pair{e.mul(z.hi, e.poly(z.hi, atanhTail64...)), zero}
+	w = e.addPair(pair{e.ConstF64(1.0 / 3), e.ConstF64(thirdLo)}, w)
+	g := e.addPair(s, e.mulPair(s, e.mulPair(z, w)))
+	r := e.mulPair(g, pair{e.ConstF64(twoOverLn2), e.ConstF64(twoOverLn2Lo)})
+	return r.hi, r.lo
 }
 
 // powSpecials turns p = |x|^y into x^y by the rules of IEEE 754-2019, 9.2.1.

@@ -53,7 +53,7 @@ func copyLanes[T laneType](d, a []T) { copy(d, a) }
 
 type castRow map[tensor.DType]lanesOp // by target type
 
-func castsOfInt[S integer](s tensor.DType) castRow {
+func castsOfInt[S integer]() castRow {
 	return castRow{
 		tensor.F32: unary(castInts[float32, S]), tensor.F64: unary(castInts[float64, S]),
 		tensor.I32: unary(castInts[int32, S]), tensor.I64: unary(castInts[int64, S]),
@@ -75,8 +75,8 @@ func castsOfFloat[S float]() castRow {
 
 // casts is indexed by the operand's type, then by the result's.
 var casts = map[tensor.DType]castRow{
-	tensor.I32: castsOfInt[int32](tensor.I32), tensor.I64: castsOfInt[int64](tensor.I64),
-	tensor.U32: castsOfInt[uint32](tensor.U32), tensor.U64: castsOfInt[uint64](tensor.U64),
+	tensor.I32: castsOfInt[int32](), tensor.I64: castsOfInt[int64](),
+	tensor.U32: castsOfInt[uint32](), tensor.U64: castsOfInt[uint64](),
 	tensor.F32: castsOfFloat[float32](), tensor.F64: castsOfFloat[float64](),
 	tensor.Bool: {
 		tensor.F32: unary(castFromBool[float32]), tensor.F64: unary(castFromBool[float64]),

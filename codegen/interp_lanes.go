@@ -322,14 +322,9 @@ func fma32(a, b, c float32) float32 {
 	t := s - p
 	e := (p - (s - t)) + (q - t) // the rounding error of s, exactly
 	if e > 0 || e < 0 {
-		if u := math.Float64bits(s); u&1 == 0 {
-			if (e > 0) == (s > 0) {
-				u++
-			} else {
-				u--
-			}
-			s = math.Float64frombits(u)
-		}
+		u := math.Float64bits(s)
+		away := int64(math.Float64bits(e)^u)>>63 | 1 // +1 if the exact sum is larger in magnitude
+		s = math.Float64frombits(u + uint64(away)*(^u&1))
 	}
 	return float32(s)
 }

@@ -34,9 +34,8 @@ func floats(n int, seed uint64) []float32 {
 	return out
 }
 
-// interpret runs the kernel as it is and, legalized for a processor that spells
-// nothing but primitives, again, and expects the same bits for outputs whose
-// kernel has no elementary function.
+// interpret verifies, binds and runs a kernel on buffers, which leave out
+// trailing row and tile buffers.
 func interpret(t *testing.T, k *Kernel, sizes map[string]int64, bufs ...[]byte) {
 	t.Helper()
 	require.NoError(t, Verify(k), k.String())

@@ -141,9 +141,7 @@ func TestPrimitiveExpansions(t *testing.T) {
 	for i := range b {
 		b[i] = float32(int(r.NormFloat64() * 100))
 	}
-	for i, x := range []float32{1000, -1000, 149, -149, 278, -278} {
-		b[i] = x
-	}
+	copy(b, []float32{1000, -1000, 149, -149, 278, -278})
 	bare := Target{Spells: primitive}
 	for _, op := range []Code{Floor, Ceil, Trunc, Scale2} {
 		in := NewInst(op, tensor.F32)

@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"errors"
 	"slices"
 
 	"jitc/ir"
@@ -76,8 +77,9 @@ type sink struct {
 }
 
 // attempt pulls the roots; why says what is in the way, if anything is.
-func (l *lowering) attempt(s *space, roots []*root) (p *puller, sinks []*sink, why *retry) {
+func (l *lowering) attempt(s *space, roots []*root, dot *ir.Value) (p *puller, sinks []*sink, why *retry) {
 	p = newPuller(l, s)
+	p.dot = dot
 	for _, r := range roots {
 		at, ok := s.index(l.prover, r.v.Type.Shape)
 		if !ok {
@@ -92,11 +94,16 @@ func (l *lowering) attempt(s *space, roots []*root) (p *puller, sinks []*sink, w
 	return p, sinks, nil
 }
 
+// errConflict says that an epilogue needs a value stored that depends on the
+// product itself.
+var errConflict = errors.New("codegen: the product is needed before its epilogue")
+
 // settle repeats attempts until one succeeds. store is called for values that
-// have to be stored first; where it is nil, they make settle fail.
+// have to be stored first; where it is nil, they make settle fail. dot is the
+// product that the roots are the epilogue of, or nil.
 func (l *lowering) settle(s *space, roots []*root, dot *ir.Value, store func(*ir.Value) error) (*puller, []*sink, error) {
 	for {
-		p, sinks, why := l.attempt(s, roots)
+		p, sinks, why := l.attempt(s, roots, dot)
 		switch {
 		case why == nil:
 			return p, sinks, nil
@@ -106,6 +113,8 @@ func (l *lowering) settle(s *space, roots []*root, dot *ir.Value, store func(*ir
 			for _, a := range why.inner {
 				a.inner = true
 			}
+		case why.need != nil && dot != nil && l.dependsOn(why.need, dot):
+			return nil, nil, errConflict
 		case why.need != nil && store != nil:
 			if err := store(why.need); err != nil {
 				return nil, nil, err

@@ -53,7 +53,7 @@ func compare(op Code) pointFunc {
 
 // rounded is x as an element of type dt would hold it.
 func (p *puller) rounded(dt tensor.DType, x *node) *node {
-	if dt.IsFloat() && dt.Size() < 4 && x.op != Const && !(x.op == Load && p.l.k.Bufs[x.buf].DType == dt) {
+	if dt.IsFloat() && dt.Size() < 4 && x.op != Const && !(x.op == Load && x.buf != tileBuf && p.l.k.Bufs[x.buf].DType == dt) {
 		return p.roundTo(dt, x)
 	}
 	return x

@@ -33,6 +33,7 @@ type puller struct {
 	s     *space
 	dot   *ir.Value // the product that the nest is the epilogue of, or nil
 	dotAt []affine  // the index at which it was pulled
+	tile  *node     // its load
 	memo  map[string]*node
 	seen  map[*ir.Value]int // accesses so far
 	vars  map[string]*variable
@@ -50,6 +51,14 @@ func (m masks) with(v *variable) masks {
 	out := append(slices.Clone(m), v)
 	slices.SortFunc(out, func(a, b *variable) int { return a.id - b.id })
 	return out
+}
+
+// and is the union of two sets.
+func (m masks) and(o masks) masks {
+	for _, v := range o {
+		m = m.with(v)
+	}
+	return m
 }
 
 func newPuller(l *lowering, s *space) *puller {

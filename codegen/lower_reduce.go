@@ -186,18 +186,17 @@ func pullReduceWindow(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 		identity = p.extreme(v.Type.DType, op)
 	}
 	n := p.fold(folding{v: v, op: op, at: at, sizes: sizes, value: func(k []affine) *node {
-		in, under := make([]affine, len(at)), ctx
-		var own masks
+		in, own := make([]affine, len(at)), masks(nil)
 		for i := range at {
 			a, m, ok := p.masked(s.position(i, at[i], k[i]), x.Type.Shape[i])
 			if !ok {
 				return p.need(v)
 			}
 			if in[i] = a; m != nil {
-				own, under = own.with(m), under.with(m)
+				own = own.with(m)
 			}
 		}
-		return p.unless(own, p.pull(x, in, under), identity)
+		return p.unless(own, p.pull(x, in, ctx.and(own)), identity)
 	}})
 	return p.finish(v, op, n)
 }
@@ -284,10 +283,10 @@ func (p *puller) pullPartial(b *blocks, at []affine, ctx masks) *node {
 		}
 		folded[k] = a
 		var own masks
-		if under := ctx; m != nil {
-			own, ctx = own.with(m), under.with(m)
+		if m != nil {
+			own = own.with(m)
 		}
-		return p.unless(own, p.pull(x, placed(x.Type.Rank(), axes, folded, at[1:]), ctx), identity)
+		return p.unless(own, p.pull(x, placed(x.Type.Rank(), axes, folded, at[1:]), ctx.and(own)), identity)
 	}})
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"jitc/ir"
 	"jitc/ir/dim"
-	"jitc/ir/tensor"
 )
 
 // moves says how each op that places elements is pulled: an op is one row here.
@@ -168,18 +167,17 @@ func pullIota(p *puller, v *ir.Value, at []affine, _ masks) *node {
 // pullPad selects between the operand, wanted under masks, and the padding.
 func pullPad(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 	x, low := v.Args[0], v.Attrs.Dims("low")
-	in := make([]affine, len(at))
-	var own masks
+	in, own := make([]affine, len(at)), masks(nil)
 	for i := range at {
 		a, m, ok := p.masked(at[i].plus(low[i].Neg()), x.Type.Shape[i])
 		if !ok {
 			return p.need(v)
 		}
 		if in[i] = a; m != nil {
-			own, ctx = own.with(m), ctx.with(m)
+			own = own.with(m)
 		}
 	}
-	return p.unless(own, p.pull(x, in, ctx), p.pull(v.Args[1], nil, ctx))
+	return p.unless(own, p.pull(x, in, ctx.and(own)), p.pull(v.Args[1], nil, ctx))
 }
 
 // slide is how the windows of patches and reduce_window lie on the last axes of
@@ -214,10 +212,10 @@ func pullPatches(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 			return p.need(v)
 		}
 		if in = append(in, a); m != nil {
-			own, ctx = own.with(m), ctx.with(m)
+			own = own.with(m)
 		}
 	}
-	return p.unless(own, p.pull(x, in, ctx), p.constInt(ComputeType(v.Type.DType), 0))
+	return p.unless(own, p.pull(x, in, ctx.and(own)), p.constInt(ComputeType(v.Type.DType), 0))
 }
 
 // pullConcat selects the first operand whose end the position is before.
@@ -232,13 +230,13 @@ func pullConcat(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 		if !ok {
 			return p.need(v)
 		}
-		in, under := slices.Clone(at), ctx
+		in := slices.Clone(at)
 		in[axis] = a
 		var ms masks
 		if m != nil {
-			ms, under = ms.with(m), ctx.with(m)
+			ms = ms.with(m)
 		}
-		parts, own = append(parts, p.pull(x, in, under)), append(own, ms)
+		parts, own = append(parts, p.pull(x, in, ctx.and(ms))), append(own, ms)
 		start = start.Add(size)
 	}
 	out := parts[len(parts)-1]
@@ -303,19 +301,4 @@ func pullDynamicUpdateSlice(p *puller, v *ir.Value, at []affine, ctx masks) *nod
 		return p.pull(update, at, ctx)
 	}
 	return p.apply(Select, p.all(conds), p.pull(update, in, ctx), p.pull(x, at, ctx))
-}
-
-// isIntDot reports whether a product must be summed by a reduction, because no
-// matrix product accumulates in its type.
-func accumType(v *ir.Value) (tensor.DType, bool) {
-	from, to := ComputeType(v.Args[0].Type.DType), ComputeType(v.Type.DType)
-	switch {
-	case from == tensor.F64:
-		return from, true
-	case from == tensor.F32:
-		return from, to == tensor.F32
-	case from == tensor.I32:
-		return from, to == tensor.I32
-	}
-	return from, false
 }

@@ -101,7 +101,7 @@ func TestVerifyRejectsProducts(t *testing.T) {
 		{func(k *Kernel, g *Gemm) { g.Tile = 0 }, "as its tile"},
 		{func(k *Kernel, g *Gemm) { g.Epilogue = nil }, "without an epilogue"},
 		{func(k *Kernel, g *Gemm) { g.M = con(5) }, "epilogue's axes"},
-		{func(k *Kernel, g *Gemm) { g.Epilogue.Vec = 0 }, "vector axis is neither"},
+		{func(k *Kernel, g *Gemm) { g.Epilogue.Vec = 0 }, "vector axis is not n"},
 		{func(k *Kernel, g *Gemm) { g.Batch = []Axis{{"b", con(1)}} }, "0 batch strides"},
 		{func(k *Kernel, g *Gemm) { g.Epilogue.Accs[0].Offset = con(1) }, "row and column only"},
 		{func(k *Kernel, g *Gemm) { k.Steps = append(k.Steps, Step{Nest: g.Epilogue}) }, "outside of its product's epilogue"},

@@ -34,6 +34,7 @@ type graph struct {
 	cluster []*cluster // of roots of the digraph
 	role    []role     // of a member in its cluster
 	noted   []Decision // about single values
+	notes   []note     // about siblings
 }
 
 // maxDepth bounds chains of views, which are walked once per reader.
@@ -47,6 +48,13 @@ type ref struct {
 	access access
 	why    reason // why the two ends are apart, or together
 	via    int32  // value that the reason mentions
+}
+
+// note is a decision whose reason is not spelled out yet.
+type note struct {
+	Decision
+	why reason
+	via int32
 }
 
 func newGraph(f *ir.Func, cs []Claimer, o Options) (*graph, error) {
@@ -130,7 +138,7 @@ func (g *graph) claim() error {
 				return err
 			}
 			k := int(g.owner[n])
-			w.operands(v, k, g.level(n, k) != Fusible)
+			w.operands(v, k, g.alone(n))
 		}
 		for k := 0; w.through[n]>>k != 0; k++ {
 			if w.through[n]>>k&1 != 0 {
@@ -168,6 +176,13 @@ func (g *graph) looksThrough(n int32, k int) bool {
 	v := g.values[n]
 	free := v.Is(ir.Source) && !isData(v) || g.depth[n] > 0 && !g.opts.Off
 	return free && k < 64 && g.level(n, k) == Fusible
+}
+
+// alone reports whether a member's region holds nothing else, sources and views
+// included: its owner says so, or it is a composite that is taken as it stands.
+func (g *graph) alone(n int32) bool {
+	v := g.values[n]
+	return g.level(n, int(g.owner[n])) != Fusible || v.Op.Composite() && !v.Is(ir.Contract)
 }
 
 // own finds the first claimer that takes a value.
@@ -217,7 +232,7 @@ func (g *graph) refsOf(n int32) []ref { return g.refs[g.at[n]:g.at[n+1]] }
 func (g *graph) connectMember(c int32) {
 	v := g.values[c]
 	k := int(g.owner[c])
-	alone := g.level(c, k) != Fusible
+	alone := g.alone(c)
 	for i, a := range v.Args {
 		r := g.lookUp(a, k, alone)
 		if v.Is(ir.View) {

@@ -40,6 +40,8 @@ func (t token) String() string {
 		return "the end of the file"
 	case tokNewline:
 		return "the end of the line"
+	case tokString:
+		return t.text
 	}
 	return fmt.Sprintf("%q", t.text)
 }

@@ -3,12 +3,9 @@ package ir
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 
 	"jitc/ir/diag"
-	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
@@ -48,8 +45,10 @@ var errStop = errors.New("stop")
 
 type parser struct {
 	lex    *lexer
-	tok    token // the next token
-	last   token // the one consumed before it
+	tok    token            // the next token
+	last   token            // the one consumed before it
+	start  int              // offset of the statement being parsed
+	attrAt map[string]token // the attributes of the value being parsed
 	source *SourceText
 	diags  diag.List
 	depth  int
@@ -94,11 +93,20 @@ func (p *parser) fail(t token, msg, expected, got, hint string) error {
 	return errStop
 }
 
+// failExpected reports the next token; where a statement stops short of it, the
+// end of the line that the statement is on.
 func (p *parser) failExpected(what string) error {
-	if p.tok.kind == tokUnterminated {
-		return p.fail(p.tok, "unterminated string", what, "", `end it with " on the same line`)
+	t := p.tok
+	switch {
+	case t.kind == tokUnterminated:
+		return p.fail(t, "unterminated string", what, "", `end it with " on the same line`)
+	case t.line == p.last.line || t.off == p.start || p.last.line == 0:
+		return p.fail(t, "syntax error", what, t.String(), "")
+	case t.kind != tokEOF:
+		t = token{kind: tokNewline}
 	}
-	return p.fail(p.tok, "syntax error", what, p.tok.String(), "")
+	t.off, t.line, t.co = p.last.off+len(p.last.text), p.last.line, p.last.co+len(p.last.text)
+	return p.fail(t, "syntax error", what, t.String(), "")
 }
 
 func (p *parser) is(text string) bool {
@@ -143,7 +151,7 @@ func (p *parser) file() *Func {
 	if p.function(f) != nil {
 		return nil
 	}
-	if p.tok.kind != tokEOF {
+	if p.start = p.tok.off; p.tok.kind != tokEOF {
 		_ = p.failExpected("the end of the file: one function per file")
 	}
 	p.source.Foot = p.comments.take()
@@ -296,84 +304,16 @@ func (p *parser) resultTypes(f *Func) ([]Type, error) {
 	return t.Tuple, err
 }
 
-// facts parses the where clause, split at commas outside brackets.
-func (p *parser) facts(f *Func) error {
-	for {
-		start, depth := p.tok, 0
-		for !p.endsFacts() && (depth > 0 || !p.is(",")) {
-			switch p.tok.text {
-			case "[", "(":
-				depth++
-			case "]", ")":
-				depth--
-			}
-			p.advance()
-		}
-		const example = `for example "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`
-		if p.tok.off == start.off {
-			return p.fail(start, "empty fact", example, start.String(), "")
-		}
-		end := p.last.off + len(p.last.text)
-		text := strings.NewReplacer("\r", " ", "\n", " ").Replace(p.lex.src[start.off:end])
-		if err := f.Facts.ParseFact(text); err != nil {
-			return p.badFact(p.span(start), text, err)
-		}
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.symbols = symbolSet(f.Facts)
-	return nil
-}
-
-// endsFacts reports whether the next token cannot be part of a fact.
-func (p *parser) endsFacts() bool {
-	return p.is("{") || p.is("}") || p.is("return") || p.tok.kind == tokEOF || p.tok.kind == tokValue
-}
-
-func (p *parser) badFact(at token, text string, err error) error {
-	var pe *dim.ParseError
-	if errors.As(err, &pe) {
-		if pe.Offset <= len(at.text) {
-			at.co += pe.Offset
-			at.text = ""
-		}
-		return p.fail(at, "bad fact", pe.Expected, pe.Got, `facts are "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`)
-	}
-	return p.fail(at, "bad fact: "+strings.TrimPrefix(err.Error(), "dim: "), "facts that some sizes satisfy", text, "")
-}
-
-// checkSymbols reports a symbol in types that nothing declares.
-func (p *parser) checkSymbols(at token, ts ...Type) error {
-	for _, t := range ts {
-		if s := undeclared(p.symbols, t); s != "" {
-			return p.unknownSymbol(at, s)
-		}
-	}
-	return nil
-}
-
-func (p *parser) unknownSymbol(at token, sym string) error {
-	return p.fail(at, "unknown symbol "+sym, "a symbol of a parameter's shape", sym,
-		"use it in a parameter's shape, or declare it: where "+sym+" >= 0")
-}
-
-// declare enters the symbols of a parameter's size.
-func (p *parser) declare(f *Func, e dim.Expr) {
-	for _, s := range e.Syms() {
-		if !p.symbols[s] {
-			_ = f.Facts.Declare(s, 0, math.MaxInt64) // new: cannot contradict
-			p.symbols[s] = true
-		}
-	}
-}
-
 // body parses the values. After a bad value it goes on with the next one, so
 // that one run reports every independent mistake; within a region it gives up,
 // and the function around it goes on behind the region.
 func (p *parser) body(f *Func) error {
 	b := NewBuilder(f)
 	for !p.is("return") {
+		p.start = p.tok.off
+		if p.tok.kind == tokEOF && len(p.diags) > 0 {
+			return errStop // follows from a mistake above
+		}
 		if p.tok.kind == tokEOF || p.is("}") {
 			return p.failExpected(`a value, %name = op(...), or "return"`)
 		}

@@ -13,10 +13,12 @@ type rawBytes string
 
 // attrs parses "{name=value, ...}" for the attributes that v's op declares.
 func (p *parser) attrs(v *Value) (Attrs, error) {
+	p.attrAt = nil
 	if !p.accept("{") {
 		return nil, nil
 	}
 	row := v.Row()
+	p.attrAt = map[string]token{}
 	var list []Attr
 	for !p.accept("}") {
 		if len(list) > 0 {
@@ -30,12 +32,10 @@ func (p *parser) attrs(v *Value) (Attrs, error) {
 		}
 		spec := row.Attr(name.text)
 		if spec == nil {
-			return nil, p.fail(name, row.Name+": unknown attribute "+name.text, attrNames(row), "", "")
+			return nil, p.unknownAttr(row, name)
 		}
-		for _, a := range list {
-			if a.Name == spec.Name {
-				return nil, p.fail(name, "attribute given twice", "", name.text, "")
-			}
+		if _, twice := p.attrAt[spec.Name]; twice {
+			return nil, p.fail(name, "attribute given twice", "", name.text, "")
 		}
 		if err := p.expect("="); err != nil {
 			return nil, err
@@ -45,8 +45,20 @@ func (p *parser) attrs(v *Value) (Attrs, error) {
 			return nil, err
 		}
 		list = append(list, Attr{spec.Name, value})
+		p.attrAt[spec.Name] = p.span(name)
 	}
 	return NewAttrs(list...), nil
+}
+
+func (p *parser) unknownAttr(row *OpRow, name token) error {
+	hint, names := "", make([]string, len(row.Attrs))
+	for i, a := range row.Attrs {
+		names[i] = a.Name
+	}
+	if near := nearest(name.text, names); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return p.fail(name, row.Name+": unknown attribute "+name.text, attrNames(row), "", hint)
 }
 
 // attrParsers reads an attribute's value by its kind.
@@ -59,7 +71,7 @@ func init() {
 		KindBool:   func(p *parser, _ *AttrSpec) (any, error) { return p.boolean() },
 		KindString: func(p *parser, s *AttrSpec) (any, error) { return p.str(s) },
 		KindInts:   func(p *parser, _ *AttrSpec) (any, error) { return p.integers() },
-		KindDims:   func(p *parser, _ *AttrSpec) (any, error) { return p.sizes() },
+		KindDims:   func(p *parser, _ *AttrSpec) (any, error) { return p.sizes(false) },
 		KindDType:  func(p *parser, _ *AttrSpec) (any, error) { return p.dtype() },
 		KindTensor: func(p *parser, _ *AttrSpec) (any, error) { return p.hexLiteral() },
 		KindNumber: func(p *parser, _ *AttrSpec) (any, error) { return p.number() },
@@ -187,7 +199,7 @@ func (p *parser) hexLiteral() (any, error) {
 	}
 	raw, herr := hex.DecodeString(strings.Trim(t.text, `"`))
 	if herr != nil {
-		return nil, p.fail(t, "bad tensor literal: "+herr.Error(), "little-endian bytes in hexadecimal", "", "")
+		return nil, p.fail(t, "bad tensor literal: "+strings.TrimPrefix(herr.Error(), "encoding/hex: "), "little-endian bytes in hexadecimal", "", "")
 	}
 	return rawBytes(raw), nil
 }

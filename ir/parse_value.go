@@ -39,7 +39,7 @@ func (p *parser) typ(f *Func, declare bool) (Type, error) {
 	if !p.is("[") {
 		return Type{}, p.failExpected(`"[" and the shape`)
 	}
-	shape, err := p.sizes()
+	shape, err := p.sizes(true)
 	if err != nil {
 		return Type{}, err
 	}
@@ -50,15 +50,12 @@ func (p *parser) typ(f *Func, declare bool) (Type, error) {
 		if declare {
 			p.declare(f, e)
 		}
-		if n, ok := e.Const(); ok && n < 0 {
-			return Type{}, p.fail(at, "negative size", "0 or more", fmt.Sprint(n), "")
-		}
 	}
 	return T(dt, shape...), nil
 }
 
-// sizes parses "[e, e, ...]" with size expressions.
-func (p *parser) sizes() ([]dim.Expr, error) {
+// sizes parses "[e, e, ...]" with size expressions; those of a shape are not negative.
+func (p *parser) sizes(shape bool) ([]dim.Expr, error) {
 	if err := p.expect("["); err != nil {
 		return nil, err
 	}
@@ -69,9 +66,13 @@ func (p *parser) sizes() ([]dim.Expr, error) {
 				return nil, err
 			}
 		}
+		at := p.tok
 		e, err := p.size()
 		if err != nil {
 			return nil, err
+		}
+		if n, ok := e.Const(); ok && n < 0 && shape {
+			return nil, p.fail(p.span(at), "negative size", "0 or more", fmt.Sprint(n), "")
 		}
 		out = append(out, e)
 	}
@@ -100,7 +101,9 @@ func (p *parser) size() (dim.Expr, error) {
 	t := start
 	var pe *dim.ParseError
 	if errors.As(err, &pe) {
-		t.co += pe.Offset
+		if t.co += pe.Offset; pe.Offset >= len(text) {
+			pe.Got = p.tok.String()
+		}
 		t.text = ""
 		return e, p.fail(t, "bad size", pe.Expected, pe.Got, "a size is an integer or an expression of symbols: 64, B, 2*B + 1, S floordiv 2")
 	}
@@ -185,112 +188,6 @@ func opNames() []string {
 		}
 	}
 	return names
-}
-
-// operands parses "(%a, %b, 0.5)" and turns numbers into constants.
-func (p *parser) operands(b *Builder, v *Value) ([]token, error) {
-	var toks []token
-	var literals []int
-	if !p.accept("(") {
-		return nil, nil
-	}
-	for !p.accept(")") {
-		if len(toks) > 0 {
-			if err := p.expect(","); err != nil {
-				return nil, err
-			}
-		}
-		t := p.tok
-		var arg *Value
-		if t.kind == tokValue {
-			p.advance()
-			var err error
-			if arg, err = p.lookup(t); err != nil {
-				return nil, err
-			}
-		} else {
-			literals = append(literals, len(toks))
-			var err error
-			if t, err = p.literalText(); err != nil {
-				return nil, err
-			}
-		}
-		toks = append(toks, t)
-		v.Args = append(v.Args, arg)
-	}
-	for _, i := range literals {
-		c, err := p.literal(b, v, toks[i], i)
-		if err != nil {
-			return nil, err
-		}
-		v.Args[i] = c
-	}
-	return toks, nil
-}
-
-// literalText takes a number in an operand's place; its token is not a tokValue.
-func (p *parser) literalText() (token, error) {
-	t := p.tok
-	minus := p.accept("-")
-	switch {
-	case p.tok.kind == tokNumber && !minus, p.is("inf"), !minus && (p.is("nan") || p.is("true") || p.is("false")):
-		p.advance()
-		return p.span(t), nil
-	}
-	return t, p.failExpected("an operand, %name or a number")
-}
-
-// literal makes the constant that a number in an operand's place stands for.
-func (p *parser) literal(b *Builder, v *Value, t token, i int) (*Value, error) {
-	var sibling *Value
-	for j, a := range v.Args {
-		if a != nil && j != i && (v.Op != OpSelect || j > 0) {
-			sibling = a
-			break
-		}
-	}
-	if sibling == nil || sibling.Type.IsTuple() || !v.Is(Pointwise) && v.Op != OpPad {
-		return nil, p.fail(t, "a number cannot stand here", "%name", t.text,
-			"only pointwise ops take numbers, beside an operand whose type they adopt; write a constant")
-	}
-	ty := sibling.Type
-	if v.Op == OpPad {
-		ty = T(ty.DType)
-	}
-	num, ok := parseNumber(t.text, ty.DType)
-	if !ok {
-		return nil, p.fail(t, "number does not fit its type", "a "+ty.DType.String(), t.text, "")
-	}
-	c := b.Emit(OpConstant, nil, Attr{"value", num}, Attr{"dtype", ty.DType}, Attr{"shape", ty.Shape})
-	if b.err != nil {
-		return nil, p.builderError(b, t)
-	}
-	c.Pos = p.lex.pos(t)
-	p.source.Literals[c] = true
-	return c, nil
-}
-
-// parseNumber reads a splat's value for an element type.
-func parseNumber(s string, dt tensor.DType) (any, bool) {
-	switch {
-	case dt == tensor.Bool:
-		return s == "true", s == "true" || s == "false"
-	case dt.IsInt():
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			u, uerr := strconv.ParseUint(s, 10, 64)
-			n, err = int64(u), uerr
-		}
-		return n, err == nil
-	}
-	x, err := strconv.ParseFloat(s, 64)
-	return x, err == nil
-}
-
-func (p *parser) builderError(b *Builder, t token) error {
-	err := b.err
-	b.err = nil
-	return p.fail(t, err.Error(), "", "", "")
 }
 
 func (p *parser) region(b *Builder, v *Value, opAt token) error {
@@ -407,17 +304,20 @@ func (p *parser) constantData(v *Value, opAt token) error {
 		if err != nil {
 			expected = err.Error()
 		}
-		return p.fail(opAt, "the constant's data does not fit its type", expected, fmt.Sprintf("%d bytes", len(raw)), "")
+		return p.fail(p.attrAt["data"], "the constant's data does not fit its type", expected, fmt.Sprintf("%d bytes", len(raw)), "")
+	}
+	if ty.DType == tensor.Bool && strings.Trim(string(raw), "\x00\x01") != "" {
+		return p.fail(p.attrAt["data"], "bad data", "the bytes of a bool are 00 or 01", "", "")
 	}
 	t, err := tensor.FromBytes(ty.DType, shape, []byte(raw))
 	if err != nil {
-		return p.fail(opAt, "bad data: "+strings.TrimPrefix(err.Error(), "tensor: "), "", "", "")
+		return p.fail(p.attrAt["data"], "bad data: "+strings.TrimPrefix(err.Error(), "tensor: "), "", "", "")
 	}
 	v.Attrs = v.Attrs.With("data", t)
 	return nil
 }
 
-// opError points a type rule's error at the operand at fault.
+// opError points a type rule's error at the operand or the attribute at fault.
 func (p *parser) opError(opAt token, v *Value, args []token, err error) error {
 	var oe *OpError
 	if !errors.As(err, &oe) {
@@ -426,6 +326,8 @@ func (p *parser) opError(opAt token, v *Value, args []token, err error) error {
 	at := opAt
 	if oe.Arg >= 0 && oe.Arg < len(args) {
 		at = args[oe.Arg]
+	} else if t, ok := p.attrAt[oe.Attr]; ok {
+		at = t
 	}
 	hint := oe.Hint
 	if oe.Arg >= 0 && oe.Arg < len(v.Args) && v.Args[oe.Arg].Pos.IsKnown() && oe.Arg < len(args) && args[oe.Arg].kind == tokValue {
@@ -433,39 +335,4 @@ func (p *parser) opError(opAt token, v *Value, args []token, err error) error {
 		hint = strings.TrimPrefix(hint+"; "+where, "; ")
 	}
 	return p.fail(at, v.Op.String()+": "+oe.What, oe.Expected, oe.Got, hint)
-}
-
-// nearest is the candidate within two edits of s, empty if there is none; ties
-// go to the smallest so that messages are stable.
-func nearest(s string, candidates []string) string {
-	best, bestAt := "", 3
-	for _, c := range candidates {
-		if d := editDistance(s, c, bestAt); d < bestAt || d == bestAt && best != "" && c < best {
-			best, bestAt = c, d
-		}
-	}
-	return best
-}
-
-// editDistance is the Levenshtein distance, or limit if it is that or more.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(diag+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return min(row[len(b)], limit)
 }

@@ -1,7 +1,6 @@
 package ir
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -38,5 +37,3 @@ func TestPrintGivesBackWhatWasParsed(t *testing.T) {
 	require.NoError(t, diags.Err())
 	require.Equal(t, plain, g.String())
 }
-
-func TestMain(m *testing.M) { os.Exit(m.Run()) }

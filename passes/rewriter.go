@@ -24,12 +24,12 @@ type rewriter struct {
 	rules   ruleSet
 	numbers *numbering // merges equal values where it is not nil
 	at      []*ir.Value
-	live    []int         // uses of in's values by live ones, by ID
-	uses    []int         // uses of out's values that are known of, by ID
-	pos     ir.Pos        // of the value being replaced
-	fresh   []ir.Value    // storage for copies
-	args    []*ir.Value   // storage for copies' operands
-	depth   int           // of rules within rules
+	live    []int       // uses of in's values by live ones, by ID
+	uses    []int       // uses of out's values that are known of, by ID
+	pos     ir.Pos      // of the value being replaced
+	fresh   []ir.Value  // storage for copies
+	args    []*ir.Value // storage for copies' operands
+	depth   int         // of rules within rules
 	changed bool
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -51,17 +52,18 @@ func (f fault) Error() string { return f.err.Error() }
 func (f fault) Unwrap() error { return f.err }
 
 // verdict ends a command whose answer is "no"; everything has been printed.
-type verdict struct{}
+type verdict struct{ code int }
 
-func (verdict) Error() string { return "the answer is no" }
+func (v verdict) Error() string { return fmt.Sprintf("exit %d", v.code) }
 
 func exitCode(err error) int {
 	var f fault
+	var v verdict
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, new(verdict)):
-		return exitDiffers
+	case errors.As(err, &v):
+		return v.code
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &f):
@@ -104,31 +106,53 @@ func describeError(err error) jsonError {
 	return e
 }
 
-// diagnostics are the parts of an error: a list's members, what errors.Join
-// joined, or the error itself.
+// diagnostics are the parts of an error.
 func diagnostics(err error) []jsonDiagnostic {
-	var list diag.List
-	if errors.As(err, &list) {
-		out := make([]jsonDiagnostic, len(list))
-		for i, d := range list {
-			out[i] = jsonDiagnostic{File: d.Pos.File, Line: d.Pos.Line, Col: d.Pos.Col, Message: d.Msg,
-				Expected: d.Expected, Got: d.Got, Hint: d.Hint}
-		}
-		return out
-	}
 	var out []jsonDiagnostic
-	for _, e := range parts(err) {
-		out = append(out, jsonDiagnostic{Message: e.Error()})
+	for _, d := range parts(err) {
+		out = append(out, jsonDiagnostic{File: d.Pos.File, Line: d.Pos.Line, Col: d.Pos.Col, Message: d.Msg,
+			Expected: d.Expected, Got: d.Got, Hint: d.Hint})
 	}
 	return out
 }
 
-// parts splits what errors.Join joined.
-func parts(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok {
-		return j.Unwrap()
+// parts splits what errors.Join joined, at any depth, into diagnostics.
+func parts(err error) diag.List {
+	if j, ok := err.(interface{ Unwrap() []error }); ok && isJoined(err, j.Unwrap()) {
+		var all diag.List
+		for _, e := range j.Unwrap() {
+			all = append(all, parts(e)...)
+		}
+		return all
 	}
-	return []error{err}
+	var list diag.List
+	if errors.As(err, &list) {
+		return list
+	}
+	return diag.List{diagnosticOf(err)}
+}
+
+// isJoined tells errors.Join from an error that says something of its own.
+func isJoined(err error, of []error) bool {
+	texts := make([]string, len(of))
+	for i, e := range of {
+		texts[i] = e.Error()
+	}
+	return err.Error() == strings.Join(texts, "\n")
+}
+
+// positioned is the text of an error that begins with a position, as those of
+// ir.Verify do; an unknown position prints as "-".
+var positioned = regexp.MustCompile(`(?s)^(?:-|(.+?):(\d+):(\d+)): (.*)$`)
+
+func diagnosticOf(err error) *diag.Diagnostic {
+	m := positioned.FindStringSubmatch(err.Error())
+	if m == nil {
+		return &diag.Diagnostic{Msg: err.Error()}
+	}
+	line, _ := strconv.Atoi(m[2])
+	col, _ := strconv.Atoi(m[3])
+	return &diag.Diagnostic{Pos: diag.Pos{File: m[1], Line: line, Col: col}, Msg: m[4]}
 }
 
 // reportError prints an error: on standard error as text, and with --json on
@@ -152,17 +176,7 @@ func (a *app) reportError(err error) {
 }
 
 // errorText renders an error for people.
-func (a *app) errorText(err error) string {
-	var list diag.List
-	if errors.As(err, &list) {
-		return a.errStyle.markErrors(list.Error())
-	}
-	var lines []string
-	for _, e := range parts(err) {
-		lines = append(lines, "error: "+strings.ReplaceAll(strings.TrimPrefix(e.Error(), "-: "), "\n", "\n  "))
-	}
-	return a.errStyle.markErrors(strings.Join(lines, "\n"))
-}
+func (a *app) errorText(err error) string { return a.errStyle.markErrors(parts(err).Error()) }
 
 // reportPanic prints what a recovered panic says, and where it came from.
 func (a *app) reportPanic(v any) {

@@ -95,10 +95,13 @@ func (p *plan) need(s *segment, u int) int {
 		a, b = a+varying[i], b+uniform[i]
 		most = max(most, int(a)*u+int(b))
 	}
-	if !s.accMem {
-		most += p.accumulators(s, u)
+	folded := p.accumulators(s, u) // in registers while lanes are folded
+	if s.accMem {
+		folded = min(folded, maxUnroll)
+	} else {
+		most += folded
 	}
-	return most + temps
+	return max(most+temps, folded+5)
 }
 
 // choosePins gives up to n registers to leaves and crossing values, by use.

@@ -34,7 +34,7 @@ func (g *emitter) inst(v codegen.Val) {
 		g.opi(op, g.vl(v), g.def(v), 0, o, r.imm)
 	default:
 		x, y := in.A, in.B
-		if r.form == formCom && (!g.inReg(x) || g.inReg(y) && g.dies(y) && !g.dies(x)) {
+		if r.form == formCom && g.swaps(x, y) {
 			x, y = y, x
 		}
 		s := g.src(x)
@@ -43,6 +43,18 @@ func (g *emitter) inst(v codegen.Val) {
 	}
 	g.finish(v)
 	g.insts++
+}
+
+// swaps reports whether commuting x op y helps: memory stands second, and of two
+// registers the dying one first.
+func (g *emitter) swaps(x, y codegen.Val) bool {
+	switch {
+	case g.folded(x) || g.folded(y):
+		return g.folded(x)
+	case !g.inReg(x):
+		return true
+	}
+	return g.inReg(y) && g.dies(y) && !g.dies(x)
 }
 
 var fmaOps = [2][2][3]asm.Op{ // FMA, FNMA; single, double; 132, 213, 231
@@ -56,7 +68,7 @@ func (g *emitter) fusedMultiplyAdd(v codegen.Val, in *codegen.Inst) {
 	ops := &fmaOps[int(in.Op-codegen.FMA)][kindOf(in.Type)]
 	l := g.vl(v)
 	x, y, w := in.A, in.B, in.C
-	if g.dies(y) && !g.dies(x) || !g.inReg(x) { // a dying factor first, memory second
+	if g.swaps(x, y) {
 		x, y = y, x
 	}
 	own := func(u codegen.Val) bool { // may be overwritten
@@ -68,7 +80,7 @@ func (g *emitter) fusedMultiplyAdd(v codegen.Val, in *codegen.Inst) {
 		d, s := g.src(w), g.src(x)
 		g.op(ops[2], l, d, s, g.rm(y))
 		g.rename(w, v, d)
-	case own(x) && x != y && x != w && g.inReg(y): // x = y*x + w
+	case own(x) && x != y && x != w && (g.inReg(y) || g.folded(w)): // x = y*x + w
 		d, s := g.src(x), g.src(y)
 		g.op(ops[1], l, d, s, g.rm(w))
 		g.rename(x, v, d)

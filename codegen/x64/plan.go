@@ -45,6 +45,9 @@ type plan struct {
 	idxUsed uint64 // axes whose position an instruction reads
 }
 
+// preSegment is the number of plan.pre as a value's segment.
+const preSegment = -2
+
 // value is what is known about one value of the nest.
 type value struct {
 	axes    uint64 // axes that the value depends on
@@ -52,7 +55,7 @@ type value struct {
 	leaf    bool   // constant, size or position: read from memory wherever it is used
 	mask    bool   // lives in an opmask register
 	global  bool   // used in another segment than its own
-	seg     int16  // segment that computes it, -1 for a leaf
+	seg     int16  // segment that computes it, preSegment for plan.pre, -1 for a leaf
 	uses    int32
 	weight  int32 // uses, those in loops counting more
 }
@@ -283,14 +286,15 @@ func (p *plan) split() {
 			if !used[v] || p.vals[v].leaf {
 				continue
 			}
-			s := &p.segs[last]
+			s, id := &p.segs[last], int16(last)
 			switch {
-			case p.pre != nil && p.invariant(v, 1<<n.Vec|axisSet(n.Inner)):
-				s = p.pre
-			case ph.Loop && p.mode == modeInner && p.invariant(v, axisSet(n.Inner)):
-				s = &p.segs[last-1]
+			case p.pre != nil && p.invariant(v, 1<<n.Vec|axisSet(n.Inner), func(seg int16) bool { return seg == preSegment }):
+				s, id = p.pre, preSegment
+			case ph.Loop && p.mode == modeInner && p.invariant(v, axisSet(n.Inner), func(seg int16) bool { return seg < int16(last) }):
+				s, id = &p.segs[last-1], int16(last-1)
 			}
 			s.insts = append(s.insts, v)
+			p.vals[v].seg = id
 		}
 		for _, r := range ph.Reduce {
 			p.vals[r.Result].seg = int16(last)
@@ -328,31 +332,25 @@ func (p *plan) live() []bool {
 	return used
 }
 
-// invariant reports whether v may be computed before loops over the given axes.
-// Points run in any order, so a load may move as long as the nest itself does
-// not write the buffer.
-func (p *plan) invariant(v codegen.Val, loops uint64) bool {
+// invariant reports whether v may be computed before loops over the given axes:
+// it depends on none of them, and its operands come from segments before. Points
+// run in any order, so a load may move as long as the nest itself does not write
+// the buffer.
+func (p *plan) invariant(v codegen.Val, loops uint64, before func(seg int16) bool) bool {
 	in := &p.nest.Insts[v]
 	if p.vals[v].axes&loops != 0 || in.Op == codegen.Store {
 		return false
+	}
+	for _, o := range p.operands(v) {
+		if !p.vals[o].leaf && !before(p.vals[o].seg) {
+			return false
+		}
 	}
 	return in.Op != codegen.Load || !p.stored[p.nest.Accs[in.Acc].Buf]
 }
 
 // markGlobals finds the values that cross a segment boundary, and weighs uses.
 func (p *plan) markGlobals() {
-	const preSeg = -2
-	assign := func(s *segment, id int16) {
-		for _, v := range s.insts {
-			p.vals[v].seg = id
-		}
-	}
-	if p.pre != nil {
-		assign(p.pre, preSeg)
-	}
-	for i := range p.segs {
-		assign(&p.segs[i], int16(i))
-	}
 	use := func(v codegen.Val, id int16, weight int32) {
 		p.vals[v].weight += weight
 		if !p.vals[v].leaf && (p.vals[v].seg != id || p.nest.Insts[v].Op == codegen.Acc) {
@@ -370,7 +368,7 @@ func (p *plan) markGlobals() {
 		}
 	}
 	if p.pre != nil {
-		visit(p.pre, preSeg, 1)
+		visit(p.pre, preSegment, 1)
 	}
 	for i := range p.segs {
 		weight := int32(1)

@@ -12,6 +12,8 @@ package diag
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Pos is a position in a source file. The zero Pos is unknown.
@@ -86,7 +88,7 @@ func (d *Diagnostic) excerpt(b *strings.Builder) {
 			line = "..." + line[3:]
 		}
 	}
-	n = min(n, max(1, len(line)-col))
+	n = max(1, utf8.RuneCountInString(line[col:min(col+n, len(line))]))
 	num := fmt.Sprint(d.Pos.Line)
 	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {
@@ -94,8 +96,18 @@ func (d *Diagnostic) excerpt(b *strings.Builder) {
 		}
 		return ' '
 	}, line[:col])
-	fmt.Fprintf(b, "\n  %s | %s", num, strings.ToValidUTF8(line, "?"))
+	fmt.Fprintf(b, "\n  %s | %s", num, visible(line))
 	fmt.Fprintf(b, "\n  %s | %s%s", strings.Repeat(" ", len(num)), pad, strings.Repeat("^", n))
+}
+
+// visible replaces what a terminal would not show in one column.
+func visible(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && (r == utf8.RuneError || !unicode.IsPrint(r)) {
+			return '?'
+		}
+		return r
+	}, line)
 }
 
 // List is the diagnostics of one source, in order. A non-empty List is an error.

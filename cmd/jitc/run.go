@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jitc"
+	"jitc/ir"
+	"jitc/ir/tensor"
+	rt "jitc/runtime"
+)
+
+// runFlags are the flags of jitc run.
+type runFlags struct {
+	engine engineFlags
+	inputs inputFlags
+	expect string
+	atol   float64
+	rtol   float64
+	repeat int
+	out    string
+	stats  bool
+}
+
+const runLong = `Run compiles a trace, runs it, and prints its results.
+
+A parameter's tensor comes from --input or --inputs, from a weights file (the
+attribute weight names the key), or from a seeded rule in the trace (the
+attribute init). Sizes that no given tensor decides come from --dim.
+
+With --expect, every tensor of the file is compared with the result of that
+name; the key may name a section as numpy does: "logits[0,:]". An element passes
+if |got-want| <= atol + rtol*|want|; integers must be equal, NaN equals NaN.
+The exit code is 1 if anything differs.`
+
+const runExample = `  jitc run mlp.trace --dim B=8
+  jitc run mlp.trace --input x=images.npz:batch0 --weights mlp.safetensors
+  jitc run mlp.trace --dim B=8 --expect mlp.B=8.npz --rtol 1e-3
+  jitc run gpt2.trace --repeat 10 --stats --out result.npz`
+
+func (a *app) runCommand() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use: "run FILE", Short: "Compile a trace and run it", Long: runLong, Example: runExample, Args: files(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runTrace(cmd.Context(), args[0], f) },
+	}
+	f.inputs.add(cmd)
+	f.engine.addDims(cmd)
+	f.engine.add(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.expect, "expect", "", "`FILE` of expected results")
+	fl.Float64Var(&f.atol, "atol", 1e-4, "absolute tolerance of --expect")
+	fl.Float64Var(&f.rtol, "rtol", 1e-4, "relative tolerance of --expect")
+	fl.IntVar(&f.repeat, "repeat", 1, "run `N` times")
+	fl.StringVar(&f.out, "out", "", "write the results to an .npz or .safetensors `FILE`")
+	fl.BoolVar(&f.stats, "stats", false, "print what the caches did")
+	return cmd
+}
+
+// runReport is what jitc run prints.
+type runReport struct {
+	Function string           `json:"function"`
+	Sizes    map[string]int64 `json:"sizes"`
+	Compile  time.Duration    `json:"compile"` // ns
+	Regions  int              `json:"regions"`
+	Kernels  int              `json:"kernels"`
+	By       map[string]int   `json:"regions_by_executor"`
+	Link     time.Duration    `json:"record"` // ns, to bind the kernels and plan the memory
+	Arena    int              `json:"arena"`  // bytes
+	Runs     int              `json:"runs"`
+	Min      time.Duration    `json:"min"`    // ns
+	Median   time.Duration    `json:"median"` // ns
+	Results  []resultReport   `json:"results"`
+	Expect   *expectation     `json:"expect,omitempty"`
+	Out      string           `json:"out,omitempty"`
+	Stats    *statsReport     `json:"stats,omitempty"`
+}
+
+type statsReport struct {
+	Function rt.CacheStats  `json:"function"`
+	Kernels  rt.KernelStats `json:"kernels"`
+	Arenas   int64          `json:"arenas"` // bytes, lent and idle
+}
+
+func (f *runFlags) check() error {
+	if f.repeat < 1 {
+		return badFlag("repeat", strconv.Itoa(f.repeat), "1 or more")
+	}
+	if !(f.atol >= 0 && f.rtol >= 0) {
+		return badFlag("atol/--rtol", fmt.Sprintf("%g %g", f.atol, f.rtol), "tolerances of 0 or more")
+	}
+	return nil
+}
+
+func (a *app) runTrace(ctx context.Context, path string, f *runFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	dims, err := f.engine.sizes()
+	if err != nil {
+		return err
+	}
+	file, err := a.readTrace(path)
+	if err != nil {
+		return err
+	}
+	engine, err := f.engine.open(false)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	args, sizes, err := a.arguments(file, &f.inputs, dims)
+	if err != nil {
+		return err
+	}
+	s := &session{a: a, engine: engine, f: file.Func, fn: engine.FunctionAt(file.Func, dims), args: args, sizes: sizes}
+	results, r, err := s.run(ctx, f.repeat)
+	if err != nil {
+		return err
+	}
+	if f.stats {
+		r.Stats = &statsReport{s.fn.Stats(), engine.KernelStats(), rt.ArenaBytes()}
+	}
+	return a.finishRun(f, r, file.Func, results)
+}
+
+// finishRun writes, compares and prints results.
+func (a *app) finishRun(f *runFlags, r *runReport, fn *ir.Func, results []*tensor.Tensor) error {
+	names := resultNames(fn)
+	for i, t := range results {
+		r.Results = append(r.Results, describeResult(names[i], t))
+	}
+	if f.out != "" {
+		byName := map[string]*tensor.Tensor{}
+		for i, t := range results {
+			byName[names[i]] = t
+		}
+		if err := tensor.WriteFile(f.out, byName); err != nil {
+			return fileError("output", f.out, err)
+		}
+		r.Out = f.out
+	}
+	if f.expect != "" {
+		var err error
+		if r.Expect, err = compareWith(f.expect, tensor.Tolerance{Abs: f.atol, Rel: f.rtol}, names, results); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		a.writeJSON(r)
+	} else {
+		a.writeRun(r)
+	}
+	if r.Expect != nil && !r.Expect.OK {
+		return verdict{exitDiffers}
+	}
+	return nil
+}
+
+// session is one function with its arguments.
+type session struct {
+	a      *app
+	engine *jitc.Engine
+	f      *ir.Func
+	fn     *jitc.Function
+	args   []*tensor.Tensor
+	sizes  map[string]int64
+}
+
+// entry compiles the function and binds it to the arguments.
+func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Entry, error) {
+	s.a.progress.start("compiling @%s", s.f.Name)
+	defer s.a.progress.stop()
+	c, err := s.fn.Compiled(ctx)
+	if err != nil {
+		return nil, nil, fault{err}
+	}
+	if err := checkSizes(c, s.sizes); err != nil {
+		return nil, nil, err
+	}
+	entry, err := s.fn.Lookup(ctx, s.args...)
+	if err != nil {
+		return nil, nil, fault{err}
+	}
+	return c, entry, nil
+}
+
+// run runs the function n times and keeps the results of the last.
+func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport, error) {
+	c, entry, err := s.entry(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &runReport{Function: s.f.Name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
+		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Compile, Arena: entry.Recording.Arena, Runs: n}
+	results := entry.Recording.Results()
+	times := make([]time.Duration, n)
+	s.a.progress.start("running @%s", s.f.Name)
+	defer s.a.progress.stop()
+	for i := range times {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		s.a.progress.update("running @%s, %d of %d", s.f.Name, i+1, n)
+		start := time.Now()
+		if err := s.fn.CallInto(ctx, results, s.args); err != nil {
+			return nil, nil, fault{err}
+		}
+		times[i] = time.Since(start)
+	}
+	r.Min, r.Median = slices.Min(times), median(times)
+	return results, r, nil
+}
+
+func byExecutor(r *jitc.Report) map[string]int {
+	n := map[string]int{}
+	for _, g := range r.Regions {
+		n[g.Executor]++
+	}
+	return n
+}
+
+// median is the middle of durations, which it leaves in order.
+func median(ds []time.Duration) time.Duration {
+	slices.Sort(ds)
+	return ds[len(ds)/2]
+}
+
+// resultNames are the names of a function's results: of their values, or their
+// numbers where a value has none or is returned before.
+func resultNames(f *ir.Func) []string {
+	names := make([]string, len(f.Results))
+	taken := map[string]bool{}
+	for i, v := range f.Results {
+		names[i] = v.Name
+		if v.Name == "" || taken[v.Name] {
+			names[i] = strconv.Itoa(i)
+		}
+		taken[names[i]] = true
+	}
+	return names
+}
+
+func (a *app) writeRun(r *runReport) {
+	fmt.Fprintf(a.out, "%s  %s\n", a.style.bold("@"+r.Function), sizesText(r.Sizes))
+	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Kernels, r.By))
+	fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), byteText(float64(r.Arena)))
+	if r.Runs == 1 {
+		fmt.Fprintf(a.out, "  run      %-8s  the first and only one\n", timeText(r.Min))
+	} else {
+		fmt.Fprintf(a.out, "  run      %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
+	}
+	for _, x := range r.Results {
+		a.writeResult(x)
+	}
+	if r.Out != "" {
+		fmt.Fprintf(a.out, "\nwritten to %s\n", r.Out)
+	}
+	if r.Expect != nil {
+		a.writeExpectation(r.Expect)
+	}
+	if r.Stats != nil {
+		a.writeStats(r.Stats)
+	}
+}
+
+// programText sums up a program: 5 regions, 4 kernels: native 4, reference 1.
+func programText(regions, kernels int, by map[string]int) string {
+	parts := make([]string, 0, len(by))
+	for _, name := range sortedKeys(by) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, by[name]))
+	}
+	s := plural(regions, "region") + ", " + plural(kernels, "kernel")
+	if len(parts) > 0 {
+		s += " (" + strings.Join(parts, ", ") + ")"
+	}
+	return s
+}
+
+func (a *app) writeStats(s *statsReport) {
+	fmt.Fprintf(a.out, "\n%s\n", a.style.bold("stats"))
+	fmt.Fprintf(a.out, "  kernels  %d kept, %d hits, %d compiled in %s\n",
+		s.Kernels.Kernels, s.Kernels.Hits, s.Kernels.Misses, timeText(s.Kernels.Compile))
+	fmt.Fprintf(a.out, "  entries  %d kept, %d hits, %d misses, %d evicted\n",
+		len(s.Function.Entries), s.Function.Hits, s.Function.Misses, s.Function.Evicted)
+	for _, e := range s.Function.Entries {
+		fmt.Fprintf(a.out, "    %-24s %d hits, made in %s, arena %s\n",
+			orText(sizesText(e.Sizes), "(no sizes)"), e.Hits, timeText(e.Compile), byteText(float64(e.Arena)))
+	}
+	fmt.Fprintf(a.out, "  arenas   %s\n", byteText(float64(s.Arenas)))
+}
+
+func orText(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,197 @@
+package fusion
+
+import "slices"
+
+// recompute lets the readers of a cheap member compute it themselves where that
+// moves fewer bytes than writing it once and reading it in each of them. Nothing
+// is written then for the member, and a region that computed nothing else
+// disappears.
+//
+// The regions stay acyclic: the readers gain edges only from what the member's
+// region read, and they came after that already.
+func (g *graph) recompute() {
+	r := &recomputation{g: g, readers: make([][]int32, len(g.values))}
+	for at, c := range g.cluster {
+		if c != nil && g.member[at] {
+			for _, in := range c.inputs {
+				r.readers[in] = append(r.readers[in], int32(at))
+			}
+		}
+	}
+	for n := int32(len(g.values)) - 1; n >= 0; n-- {
+		if g.member[n] && !g.isResult[n] && len(r.readers[n]) > 0 {
+			r.consider(n)
+		}
+	}
+}
+
+type recomputation struct {
+	g       *graph
+	readers [][]int32 // clusters that read a root, by root
+}
+
+// cone is what it takes to compute a member from values outside its cluster.
+type cone struct {
+	members []int32
+	inputs  []int32
+	ops     int
+	work    int
+}
+
+// maxCone bounds a cone.
+const maxCone = 8
+
+// cone collects member n and the members of its cluster that it needs; ok is
+// false if that is not cheap.
+func (r *recomputation) cone(n int32) (c cone, ok bool) {
+	g := r.g
+	at := g.dag.find(n)
+	c.members = []int32{n}
+	for i := 0; i < len(c.members); i++ {
+		m := c.members[i]
+		v := g.values[m]
+		c.work += work(v)
+		c.ops += 1 + g.viewsOf(m)
+		if g.memberKind(m) != Loop || c.work > cheapWork || len(c.members) > maxCone {
+			return c, false
+		}
+		for _, ref := range g.refsOf(m) {
+			set := &c.inputs
+			switch {
+			case ref.root < 0:
+				continue
+			case ref.access.ways&(leaf|partial) != 0:
+				return c, false
+			case g.member[ref.root] && g.dag.find(ref.root) == at:
+				set = &c.members
+			}
+			if !slices.Contains(*set, ref.root) {
+				*set = append(*set, ref.root)
+			}
+		}
+	}
+	return c, true
+}
+
+// consider decides about one member for all its readers together: as long as one
+// reads it from memory, it must be written.
+func (r *recomputation) consider(n int32) {
+	c, ok := r.cone(n)
+	if !ok {
+		return
+	}
+	g := r.g
+	home := g.dag.find(n)
+	bytes := g.cost.bytes(g.values[n])
+	saved, spent := bytes, 0.0
+	for _, at := range r.readers[n] {
+		reader := g.cluster[at]
+		if !r.fits(n, c, at) {
+			return
+		}
+		saved += bytes
+		for _, in := range c.inputs {
+			if !reader.has(in) {
+				spent += g.cost.bytes(g.values[in])
+			}
+		}
+	}
+	dissolved := len(g.cluster[home].exports) == 1
+	if dissolved {
+		for _, in := range g.cluster[home].inputs {
+			saved += g.cost.bytes(g.values[in])
+		}
+	}
+	if spent < saved {
+		r.apply(n, c, home)
+	}
+}
+
+// fits reports whether the cluster at vertex at can compute the cone.
+func (r *recomputation) fits(n int32, c cone, at int32) bool {
+	g := r.g
+	reader := g.cluster[at]
+	if reader.kind == Sealed || reader.owner != g.cluster[g.dag.find(n)].owner || reader.ops+c.ops > g.opts.MaxOps {
+		return false
+	}
+	operands := len(reader.exports) + len(reader.inputs) - 1
+	for _, in := range c.inputs {
+		if !reader.has(in) {
+			operands++
+		}
+	}
+	if operands > g.opts.MaxOperands {
+		return false
+	}
+	inMemory := false
+	for _, m := range reader.members {
+		for _, ref := range g.refsOf(m) {
+			inMemory = inMemory || ref.root == n && ref.access.ways&leaf != 0
+		}
+	}
+	return !inMemory
+}
+
+// apply moves the cone to the readers of n.
+func (r *recomputation) apply(n int32, c cone, home int32) {
+	g := r.g
+	for _, at := range slices.Clone(r.readers[n]) {
+		reader := g.cluster[at]
+		reader.ops += c.ops
+		for _, m := range c.members {
+			if !slices.Contains(reader.copies, m) {
+				reader.copies = append(reader.copies, m)
+			}
+			reader.inputs = without(reader.inputs, m)
+			r.readers[m] = without(r.readers[m], at)
+		}
+		for _, in := range c.inputs {
+			if !reader.has(in) {
+				reader.inputs = append(reader.inputs, in)
+				r.readers[in] = append(r.readers[in], at)
+			}
+		}
+	}
+	h := g.cluster[home]
+	h.exports = slices.DeleteFunc(h.exports, func(ex int32) bool { return !g.isResult[ex] && len(r.readers[ex]) == 0 })
+	r.shrink(h, home)
+}
+
+// has reports whether a root is at hand in the region: read or computed again.
+func (c *cluster) has(root int32) bool {
+	return slices.Contains(c.inputs, root) || slices.Contains(c.copies, root)
+}
+
+func without(set []int32, x int32) []int32 {
+	return slices.DeleteFunc(set, func(y int32) bool { return y == x })
+}
+
+// shrink drops the members that no export of a cluster needs any more.
+func (r *recomputation) shrink(h *cluster, at int32) {
+	g := r.g
+	needed := slices.Clone(h.exports)
+	var inputs []int32
+	for i := 0; i < len(needed); i++ {
+		for _, ref := range g.refsOf(needed[i]) {
+			set := &inputs
+			switch {
+			case ref.root < 0:
+				continue
+			case slices.Contains(h.members, ref.root) || slices.Contains(h.copies, ref.root):
+				set = &needed
+			}
+			if !slices.Contains(*set, ref.root) {
+				*set = append(*set, ref.root)
+			}
+		}
+	}
+	for _, in := range h.inputs {
+		if !slices.Contains(inputs, in) {
+			r.readers[in] = without(r.readers[in], at)
+		}
+	}
+	keep := func(n int32) bool { return !slices.Contains(needed, n) }
+	h.inputs = inputs
+	h.members = slices.DeleteFunc(h.members, keep)
+	h.copies = slices.DeleteFunc(h.copies, keep)
+}

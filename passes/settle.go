@@ -1,0 +1,30 @@
+package passes
+
+import "jitc/ir"
+
+// maxWalks bounds settle. A walk looks at a value after its operands have
+// settled, so a second one finds only what depends on the number of uses that
+// the first one changed, and the third finds nothing.
+const maxWalks = 8
+
+// settle applies the rules of canonicalise, fold and simplify together, merging
+// equal values and dropping unused ones, until none applies: a chain in which one
+// kind of rule waits for another needs one walk, whatever its length.
+//
+//	before  %0 = add(%x, 0)          after  return %x
+//	        %1 = transpose(%0) ...
+//	        %2 = transpose(%1) ...
+//	        return %2
+func settle(f *ir.Func, o Options) (*ir.Func, error) {
+	for range maxWalks {
+		g, err := dce(rewrite(f, pick(sets().settle, o), true), o)
+		if err != nil {
+			return nil, err
+		}
+		if g == f {
+			break
+		}
+		f = g
+	}
+	return f, nil
+}
