@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -142,23 +143,27 @@ func (w *walk) compileRegions(ctx context.Context) error {
 // canonical form share a kernel. What its executor turns out not to support
 // goes to the reference executor, with the reason kept for the report.
 func (e *Engine) compileRegion(ctx context.Context, v *ir.Value, x executors.Executor) (rt.Step, bool, error) {
-	canon := fusion.Canonicalise(v.Body)
+	form := fusion.Canonical(v.Body)
 	o := executors.Options{FastMath: e.opts.FastMath, Dumps: e.opts.Dumps}
 	target := fmt.Sprintf("%s/%+v", x.Name(), o)
-	key := canon.Key(target)
+	key := form.Key(target)
 	kernel, hit, err := e.kernels.Get(ctx, rt.KernelKey(key), func() (executors.Kernel, error) {
-		k, err := x.Compile(ctx, canon.Func, o)
+		k, err := x.Compile(ctx, form.F, o)
 		var unsupported *executors.UnsupportedError
 		if errors.As(err, &unsupported) && x.Name() != executors.Reference {
-			return e.fallBack(ctx, canon.Func, o, unsupported)
+			return e.fallBack(ctx, form.F, o, unsupported)
 		}
 		return k, err
 	})
 	if err != nil {
 		return rt.Step{}, hit, fmt.Errorf("%s: region at %s: %w", x.Name(), v.Pos, err)
 	}
-	return rt.Step{Kernel: kernel, Executor: kernel.Info().Executor, Key: fmt.Sprintf("%x", key[:8]),
-		Params: canon.Params, Results: canon.Results, Syms: canon.Syms}, hit, nil
+	syms := make(map[string]string, len(form.Syms))
+	for i, s := range form.Syms {
+		syms["d"+strconv.Itoa(i)] = s
+	}
+	return rt.Step{Kernel: kernel, Executor: kernel.Info().Executor, Key: key.String(),
+		Params: form.Params, Results: form.Results, Syms: syms}, hit, nil
 }
 
 func (e *Engine) fallBack(ctx context.Context, region *ir.Func, o executors.Options, why error) (executors.Kernel, error) {

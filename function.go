@@ -3,7 +3,6 @@ package jitc
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"jitc/ir"
 	"jitc/ir/tensor"
@@ -19,8 +18,8 @@ type Function struct {
 	sizes  map[string]int64
 	cache  *rt.Cache
 
-	mu       sync.Mutex
-	compiled *Compiled
+	compiling chan struct{} // holds a token while someone looks at compiled
+	compiled  *Compiled
 }
 
 // Function makes a trace callable. Nothing is compiled yet.
@@ -29,16 +28,21 @@ func (e *Engine) Function(f *ir.Func) *Function { return e.FunctionAt(f, nil) }
 // FunctionAt is Function with given values for symbols that no parameter's
 // shape mentions alone.
 func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64) *Function {
-	fn := &Function{engine: e, trace: f, sizes: sizes}
+	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1)}
 	fn.cache = rt.NewCache(e.opts.Entries, fn.record)
 	return fn
 }
 
 // Compiled compiles the function if that has not happened, and returns what the
-// compiler did.
+// compiler did. A failed compilation is not kept. A call that waits for another's
+// compilation returns ctx's error when ctx ends.
 func (fn *Function) Compiled(ctx context.Context) (*Compiled, error) {
-	fn.mu.Lock()
-	defer fn.mu.Unlock()
+	select {
+	case fn.compiling <- struct{}{}:
+		defer func() { <-fn.compiling }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if fn.compiled == nil {
 		c, err := fn.engine.Compile(ctx, fn.trace, nil)
 		if err != nil {

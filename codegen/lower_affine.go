@@ -283,10 +283,10 @@ func (p prover) splitFor(r affine, size dim.Expr) *split {
 			continue
 		}
 		w, ok := p.facts.Quotient(size, t.coef)
-		if !ok || p.one(w) || p.equal(w, t.v.extent) || isConst(w, 0) {
+		if !ok || p.one(w) || p.equal(w, t.v.extent) || !p.facts.LessEq(dim.Const(1), w) {
 			continue
 		}
-		if e, ok := p.facts.Quotient(t.v.extent, w); ok && !p.one(e) && !isConst(e, 0) {
+		if e, ok := p.facts.Quotient(t.v.extent, w); ok && !p.one(e) && p.facts.LessEq(dim.Const(1), e) {
 			return &split{t.v, w}
 		}
 	}

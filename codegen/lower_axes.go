@@ -54,9 +54,6 @@ func addresses(nodes []*node, sinks []*sink, visit func(*affine)) {
 		for _, t := range n.at.terms {
 			mask(t.v)
 		}
-		for _, m := range n.masks {
-			mask(m)
-		}
 	}
 	for _, k := range sinks {
 		visit(&k.at)

@@ -70,7 +70,7 @@ func (l *lowering) isMatrixProduct(v *ir.Value) bool {
 
 // pullDot computes a product as a reduction, unless it is a matrix product, which
 // is stored first.
-func pullDot(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullDot(p *puller, v *ir.Value, at []affine) *node {
 	if p.l.isMatrixProduct(v) {
 		return p.need(v)
 	}
@@ -81,7 +81,7 @@ func pullDot(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 	sum := p.fold(folding{v: v, op: Add, at: at, sizes: sizes, value: func(k []affine) *node {
 		var xs [2]*node
 		for i, a := range v.Args {
-			x := p.pull(a, d.operandIndex(i, batch, free[i], k), ctx)
+			x := p.pull(a, d.operandIndex(i, batch, free[i], k))
 			xs[i] = p.to(acc, x)
 		}
 		return p.apply(Mul, xs[0], xs[1])

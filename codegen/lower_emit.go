@@ -90,9 +90,6 @@ func axisNameFor(i, outer int) string {
 func (e *emitter) classify() {
 	for _, n := range e.nodes {
 		n.varies, n.depth = variesInner(n.at), 0
-		for _, m := range n.masks {
-			n.varies = n.varies || variesInner(m.def)
-		}
 		n.deps(func(d *node) {
 			n.varies = n.varies || d.varies
 			n.depth = max(n.depth, d.depth)
@@ -117,7 +114,9 @@ func variesInner(a affine) bool {
 func (e *emitter) onlyPhase() {
 	e.n.Once()
 	for _, n := range e.nodes {
-		e.define(n)
+		if !n.immediate() {
+			e.define(n)
+		}
 	}
 	for _, k := range e.sinks {
 		e.store(k)
@@ -149,7 +148,7 @@ func (e *emitter) once(ph int) {
 		}
 	}
 	for _, n := range e.nodes {
-		if !n.varies && n.depth == ph && n.op != Acc {
+		if !n.varies && n.depth == ph && n.op != Acc && !n.immediate() {
 			begin()
 			e.define(n)
 		}
@@ -236,6 +235,20 @@ func (e *emitter) keep(n *node) bool {
 	return true
 }
 
+// immediate reports whether a value is made in every phase that uses it, so that
+// it occupies no register in between.
+func (n *node) immediate() bool { return n.op == Const || n.op == Size }
+
+// val is a node's value in the current phase.
+func (e *emitter) val(n *node) Val {
+	if n.immediate() {
+		in := NewInst(n.op, n.typ)
+		in.Imm, in.Size = n.imm, n.size
+		return e.n.Emit(in)
+	}
+	return e.vals[n.id]
+}
+
 // expensive reports whether a value is worth a store and a load.
 func (n *node) expensive() bool {
 	return n.op.Elementary() || slices.Contains([]Code{Div, Rem, Sqrt}, n.op)
@@ -263,8 +276,12 @@ func (e *emitter) loop(ph int, nodes []*node) {
 			e.store(k)
 		}
 	}
-	for _, n := range folds {
-		e.vals[n.id] = e.n.Reduce(n.fold, e.vals[n.args[0].id])
+	folded := make([]Val, len(folds))
+	for i, n := range folds {
+		folded[i] = e.val(n.args[0])
+	}
+	for i, n := range folds {
+		e.vals[n.id] = e.n.Reduce(n.fold, folded[i])
 	}
 	for _, n := range nodes {
 		e.vals[n.id] = None
@@ -279,32 +296,33 @@ func (e *emitter) storesIn(ph int) bool {
 func (e *emitter) inPhase(ph int, n *node) {
 	k := e.kept[n]
 	if k != nil && e.firstLoop[n.id] < ph {
-		e.vals[n.id] = e.n.Load(e.access(k.buf, k.at, nil))
+		e.vals[n.id] = e.n.Load(e.access(k.buf, k.at))
 		return
 	}
 	e.define(n)
 	if k != nil && !k.full {
-		e.n.Store(e.access(k.buf, k.at, nil), e.vals[n.id])
+		e.n.Store(e.access(k.buf, k.at), e.vals[n.id])
 	}
 }
 
 func (e *emitter) store(k *sink) {
-	e.n.Store(e.access(k.root.buf, k.at, nil), e.vals[k.node.id])
+	e.n.Store(e.access(k.root.buf, k.at), e.val(k.node))
 }
 
 // define emits a node.
 func (e *emitter) define(n *node) {
-	in := Inst{Op: n.op, Type: n.typ, A: None, B: None, C: None, Pred: None, Imm: n.imm, Size: n.size, Round: n.round}
 	switch n.op {
 	case Index:
 		e.vals[n.id] = e.position(n)
 		return
 	case Load:
-		e.vals[n.id] = e.n.Load(e.access(n.buf, n.at, n.masks))
+		e.vals[n.id] = e.n.Load(e.access(n.buf, n.at))
 		return
 	}
+	in := NewInst(n.op, n.typ)
+	in.Round = n.round
 	for i, a := range n.args {
-		*[]*Val{&in.A, &in.B, &in.C}[i] = e.vals[a.id]
+		*[]*Val{&in.A, &in.B, &in.C}[i] = e.val(a)
 	}
 	e.vals[n.id] = e.n.Emit(in)
 }
@@ -333,20 +351,22 @@ func (e *emitter) position(n *node) Val {
 
 // access is an address as the nest's access, its masks with what their index
 // contributes to the address.
-func (e *emitter) access(buf int, at affine, ms []*variable) Access {
+func (e *emitter) access(buf int, at affine) Access {
 	full := at.expand()
 	a := Access{Buf: buf, Offset: full.off, Strides: e.coefs(full)}
 	for _, t := range full.terms {
 		if t.v.kind != dynVar {
 			continue
 		}
-		a.Dyn = append(a.Dyn, Dyn{Val: e.vals[t.v.val.id], Limit: t.v.extent, Stride: t.coef})
+		a.Dyn = append(a.Dyn, Dyn{Val: e.val(t.v.val), Limit: t.v.extent, Stride: t.coef})
 		if !e.l.facts.LessEq(dim.Const(1), t.v.extent) { // no position at all where the limit is 0
 			a.Masks = append(a.Masks, Mask{Limit: t.v.extent})
 		}
 	}
-	for _, m := range ms {
-		a.Masks = append(a.Masks, Mask{Offset: m.def.off, Coef: e.coefs(m.def), Limit: m.extent, Stride: at.coef(m)})
+	for _, t := range at.terms {
+		if m := t.v; m.kind == maskVar {
+			a.Masks = append(a.Masks, Mask{Offset: m.def.off, Coef: e.coefs(m.def), Limit: m.extent, Stride: t.coef})
+		}
 	}
 	return a
 }

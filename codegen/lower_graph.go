@@ -20,7 +20,6 @@ type node struct {
 	round tensor.DType // RoundTo
 	at    affine       // Index: its value, over axes; Load: the address in elements
 	buf   int          // Load
-	masks []*variable  // Load: the mask variables that must be in range
 	fold  Code         // Acc: folds args[0] over the inner axes
 
 	// Set by schedule.
@@ -40,9 +39,6 @@ func (g *graph) intern(n node) *node {
 		key = fmt.Appendf(key, "%d,", a.id)
 	}
 	key = n.at.key(key)
-	for _, m := range n.masks {
-		key = fmt.Appendf(key, "&%d", m.id)
-	}
 	if old, ok := g.index[string(key)]; ok {
 		return old
 	}

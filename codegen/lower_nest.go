@@ -85,7 +85,7 @@ func (l *lowering) attempt(s *space, roots []*root, dot *ir.Value) (p *puller, s
 		if !ok {
 			return p, nil, &retry{never: "roots of one nest differ in shape"}
 		}
-		n := p.pull(r.v, at, nil)
+		n := p.pull(r.v, at)
 		if p.why != nil {
 			return p, nil, p.why
 		}

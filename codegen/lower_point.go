@@ -22,7 +22,7 @@ func init() {
 		ir.OpSinh: point(Sinh), ir.OpCosh: point(Cosh), ir.OpTanh: point(Tanh),
 		ir.OpSigmoid: point(Sigmoid), ir.OpErf: point(Erf), ir.OpPow: point(Pow),
 
-		ir.OpAdd: point(Add), ir.OpSub: point(Sub), ir.OpMul: point(Mul), ir.OpDiv: point(Div),
+		ir.OpAdd: point(Add), ir.OpSub: point(Sub), ir.OpMul: point(Mul), ir.OpDiv: divide,
 		ir.OpRem: point(Rem), ir.OpMax: point(Max), ir.OpMin: point(Min),
 		ir.OpAnd: point(And), ir.OpOr: point(Or), ir.OpXor: point(Xor), ir.OpNot: point(Not),
 		ir.OpShl: point(Shl), ir.OpShr: shiftRight,
@@ -57,6 +57,43 @@ func (p *puller) rounded(dt tensor.DType, x *node) *node {
 		return p.roundTo(dt, x)
 	}
 	return x
+}
+
+// divide multiplies by the reciprocal where that is as good: by that of a power of
+// two, which is exact, and by that of a softmax's sum, once for all elements.
+func divide(p *puller, v *ir.Value, a []*node) *node {
+	x, y := a[0], a[1]
+	if r, ok := exactReciprocal(y); ok {
+		return p.apply(Mul, x, p.constFloat(y.typ, r))
+	}
+	if isSoftmaxSum(y) {
+		return p.apply(Mul, x, p.apply(Div, p.constInt(y.typ, 1), y))
+	}
+	return p.wrap(v.Type.DType, p.apply(Div, x, y))
+}
+
+// exactReciprocal is 1/y of a constant power of two, both normal numbers.
+func exactReciprocal(y *node) (float64, bool) {
+	if y.op != Const || !y.typ.IsFloat() {
+		return 0, false
+	}
+	f := math.Float64frombits(y.imm)
+	if y.typ == tensor.F32 {
+		f = float64(math.Float32frombits(uint32(y.imm)))
+	}
+	frac, exp := math.Frexp(f)
+	return 1 / f, math.Abs(frac) == 0.5 && exp > -100 && exp < 100
+}
+
+// isSoftmaxSum reports whether y is the sum of exp(x - max x). It is between 1 and
+// the number of elements, or not a number, so that its reciprocal neither
+// overflows nor loses digits.
+func isSoftmaxSum(y *node) bool {
+	if y.op != Acc || y.fold != Add || y.args[0].op != Exp || y.args[0].args[0].op != Sub {
+		return false
+	}
+	d := y.args[0].args[0]
+	return d.args[1].op == Acc && d.args[1].fold == Max && d.args[1].args[0] == d.args[0]
 }
 
 func absolute(p *puller, v *ir.Value, a []*node) *node {

@@ -101,10 +101,10 @@ type randomStep struct {
 
 var randomSteps = []randomStep{
 	{0, func(r *randomRegion, x *ir.Value) *ir.Value { return r.b.Unary(ir.OpTanh, x) }},
-	{0, func(r *randomRegion, x *ir.Value) *ir.Value { return r.b.Unary(ir.OpSin, x) }},
+	{0, func(r *randomRegion, x *ir.Value) *ir.Value { return r.b.Unary(ir.OpSigmoid, x) }},
 	{0, func(r *randomRegion, x *ir.Value) *ir.Value { return r.b.Add(x, r.like(x.Type.Shape)) }},
 	{0, func(r *randomRegion, x *ir.Value) *ir.Value {
-		return r.b.Mul(r.b.Unary(ir.OpSin, r.like(x.Type.Shape)), x)
+		return r.b.Mul(r.b.Unary(ir.OpTanh, r.like(x.Type.Shape)), x)
 	}},
 	{1, stepReduce}, {1, stepReduce}, {1, stepNormalise}, {1, stepNormalise}, {1, stepBroadcast},
 	{2, stepTranspose}, {1, stepSlice}, {1, stepReverse}, {1, stepPad}, {1, stepConcat}, {1, stepReshape}, {1, stepReshape},
@@ -254,7 +254,7 @@ func stepPatches(r *randomRegion, x *ir.Value) *ir.Value {
 }
 
 func stepIota(r *randomRegion, x *ir.Value) *ir.Value {
-	return r.b.Add(x, r.b.Unary(ir.OpSin, r.b.Iota(x.Type, r.axis(x))))
+	return r.b.Add(x, r.b.Unary(ir.OpSigmoid, r.b.Iota(x.Type, r.axis(x))))
 }
 
 // stepDynamic puts a part of x, sliced from a position that is computed, back at
@@ -300,7 +300,7 @@ func (r *randomRegion) arguments() []*tensor.Tensor {
 
 // TestLowerRandomRegions compares random regions with the reference evaluation.
 func TestLowerRandomRegions(t *testing.T) {
-	for seed := range uint64(600) {
+	for seed := range uint64(3000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := newRandomRegion(seed, seed%2 == 1)
 			for tries := 0; len(r.values) < 4+int(seed%13) && tries < 200; tries++ {
@@ -308,7 +308,7 @@ func TestLowerRandomRegions(t *testing.T) {
 			}
 			r.finish()
 			require.NoError(t, ir.Verify(r.f, ir.Primitive))
-			requireAgrees(t, r.f, r.arguments(), r.syms)
+			requireAgrees(t, r.f, r.arguments(), r.syms, tensor.Tolerance{Abs: 2e-3, Rel: 2e-3, NaNEqual: true})
 		})
 	}
 }

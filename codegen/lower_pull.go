@@ -40,27 +40,6 @@ type puller struct {
 	why   *retry
 }
 
-// masks is a set of mask variables, sorted: where one is out of range, a value
-// is not wanted, and its loads touch nothing.
-type masks []*variable
-
-func (m masks) with(v *variable) masks {
-	if slices.Contains(m, v) {
-		return m
-	}
-	out := append(slices.Clone(m), v)
-	slices.SortFunc(out, func(a, b *variable) int { return a.id - b.id })
-	return out
-}
-
-// and is the union of two sets.
-func (m masks) and(o masks) masks {
-	for _, v := range o {
-		m = m.with(v)
-	}
-	return m
-}
-
 func newPuller(l *lowering, s *space) *puller {
 	return &puller{
 		graph: graph{index: map[string]*node{}}, prover: l.prover, l: l, s: s,
@@ -86,14 +65,14 @@ func (p *puller) need(v *ir.Value) *node {
 }
 
 // pullFunc pulls a value of an op that moves elements.
-type pullFunc func(p *puller, v *ir.Value, at []affine, ctx masks) *node
+type pullFunc func(p *puller, v *ir.Value, at []affine) *node
 
 // pointFunc computes an op from its operands at the same index.
 type pointFunc func(p *puller, v *ir.Value, args []*node) *node
 
-// pull returns the element of v at an index; ctx are the masks under which it is
-// wanted.
-func (p *puller) pull(v *ir.Value, at []affine, ctx masks) *node {
+// pull returns the element of v at an index. Where a mask variable of the index is
+// out of range, the element is not wanted and may be anything.
+func (p *puller) pull(v *ir.Value, at []affine) *node {
 	if p.why != nil {
 		return p.poison(v)
 	}
@@ -101,29 +80,26 @@ func (p *puller) pull(v *ir.Value, at []affine, ctx masks) *node {
 	for _, a := range at {
 		key = a.key(key)
 	}
-	for _, m := range ctx {
-		key = fmt.Appendf(key, "&%d", m.id)
-	}
 	if n, ok := p.memo[string(key)]; ok {
 		return n
 	}
-	n := p.pullNew(v, at, ctx)
+	n := p.pullNew(v, at)
 	p.memo[string(key)] = n
 	return n
 }
 
-func (p *puller) pullNew(v *ir.Value, at []affine, ctx masks) *node {
+func (p *puller) pullNew(v *ir.Value, at []affine) *node {
 	if buf, ok := p.l.stored[v]; ok {
-		return p.load(buf, linear(at, v.Type.Shape), ctx)
+		return p.load(buf, linear(at, v.Type.Shape))
 	}
 	if v == p.dot {
 		return p.product(v, at)
 	}
 	if b, ok := p.l.partials[v]; ok {
-		return p.pullPartial(b, at, ctx)
+		return p.pullPartial(b, at)
 	}
 	if move, ok := moves[v.Op]; ok {
-		return move(p, v, at, ctx)
+		return move(p, v, at)
 	}
 	point, ok := points[v.Op]
 	if !ok {
@@ -135,15 +111,15 @@ func (p *puller) pullNew(v *ir.Value, at []affine, ctx masks) *node {
 	}
 	args := make([]*node, len(v.Args))
 	for i, a := range v.Args {
-		args[i] = p.pull(a, at, ctx)
+		args[i] = p.pull(a, at)
 	}
 	return point(p, v, args)
 }
 
-// load reads a buffer under the masks of ctx.
-func (p *puller) load(buf int, addr affine, ctx masks) *node {
-	t := ComputeType(p.l.k.Bufs[buf].DType)
-	return p.intern(node{op: Load, typ: t, buf: buf, at: addr, masks: ctx})
+// load reads a buffer; where a mask variable of the address is out of range, it
+// touches nothing and gives zero.
+func (p *puller) load(buf int, addr affine) *node {
+	return p.intern(node{op: Load, typ: ComputeType(p.l.k.Bufs[buf].DType), buf: buf, at: addr})
 }
 
 // variable interns a mask or dyn variable.
@@ -158,20 +134,23 @@ func (p *puller) variable(key []byte, make func() *variable) *variable {
 }
 
 // masked is position a of a dimension of a size that loops may run past, as an
-// expression that is in range, and the mask under which it is. No mask is needed
-// where the bounds are provable. ok is false for a data-dependent position, which
-// masks cannot say.
-func (p *puller) masked(a affine, size dim.Expr) (in affine, mask *variable, ok bool) {
+// expression that is in range wherever own, the mask variables so far and perhaps
+// a new one, are. ok is false for a data-dependent position, which masks cannot
+// say.
+func (p *puller) masked(a affine, size dim.Expr, own []*variable) (in affine, all []*variable, ok bool) {
 	if p.within(a, size) {
-		return a, nil, true
+		return a, own, true
 	}
 	if a.hasDyn() {
-		return a, nil, false
+		return a, own, false
 	}
 	def := a.expand()
 	key := append(def.key([]byte("m")), size.Key()...)
 	m := p.variable(key, func() *variable { return &variable{kind: maskVar, extent: size, def: def} })
-	return ofVar(m), m, true
+	if !slices.Contains(own, m) {
+		own = append(own, m)
+	}
+	return ofVar(m), own, true
 }
 
 // holds is the condition of a mask as a value.
@@ -201,11 +180,11 @@ func (p *puller) all(conds []*node) *node {
 }
 
 // unless is x where the masks hold and other elsewhere.
-func (p *puller) unless(ms masks, x, other *node) *node {
+func (p *puller) unless(ms []*variable, x, other *node) *node {
 	if len(ms) == 0 || x == other {
 		return x
 	}
-	if other.isZero() && x.op == Load && containsAll(x.masks, ms) {
+	if other.isZero() && x.op == Load && dependsOnAll(x.at, ms) {
 		return x // a masked load gives zero by itself
 	}
 	var conds []*node
@@ -215,9 +194,9 @@ func (p *puller) unless(ms masks, x, other *node) *node {
 	return p.apply(Select, p.all(conds), x, other)
 }
 
-func containsAll(set, of masks) bool {
-	for _, m := range of {
-		if !slices.Contains(set, m) {
+func dependsOnAll(a affine, vs []*variable) bool {
+	for _, v := range vs {
+		if isConst(a.coef(v), 0) {
 			return false
 		}
 	}

@@ -125,13 +125,13 @@ func (p *puller) unravelAll(axes []*variable, sizes []dim.Expr) ([]affine, bool)
 
 // pullReduce is the row of a reduction over whole axes.
 func pullReduce(op Code) pullFunc {
-	return func(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+	return func(p *puller, v *ir.Value, at []affine) *node {
 		if part, ok := p.l.partial(v, op); ok {
-			return p.finish(v, op, p.combine(part, op, at, ctx))
+			return p.finish(v, op, p.combine(part, op, at))
 		}
 		x, axes := v.Args[0], v.Attrs.Ints("axes")
 		n := p.fold(folding{v: v, op: op, at: at, sizes: pickDims(x.Type.Shape, axes), value: func(folded []affine) *node {
-			return p.pull(x, placed(x.Type.Rank(), axes, folded, at), ctx)
+			return p.pull(x, placed(x.Type.Rank(), axes, folded, at))
 		}})
 		return p.finish(v, op, n)
 	}
@@ -175,7 +175,7 @@ var windowFolds = map[string]Code{"sum": Add, "max": Max, "min": Min}
 
 // pullReduceWindow folds the window's positions; outside of the operand counts as
 // the identity.
-func pullReduceWindow(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullReduceWindow(p *puller, v *ir.Value, at []affine) *node {
 	x, s, op := v.Args[0], slideOf(v), windowFolds[v.Attrs.Str("op", "")]
 	sizes := make([]dim.Expr, len(s.window))
 	for i, w := range s.window {
@@ -186,17 +186,13 @@ func pullReduceWindow(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 		identity = p.extreme(v.Type.DType, op)
 	}
 	n := p.fold(folding{v: v, op: op, at: at, sizes: sizes, value: func(k []affine) *node {
-		in, own := make([]affine, len(at)), masks(nil)
+		in, own, ok := make([]affine, len(at)), []*variable(nil), false
 		for i := range at {
-			a, m, ok := p.masked(s.position(i, at[i], k[i]), x.Type.Shape[i])
-			if !ok {
+			if in[i], own, ok = p.masked(s.position(i, at[i], k[i]), x.Type.Shape[i], own); !ok {
 				return p.need(v)
 			}
-			if in[i] = a; m != nil {
-				own = own.with(m)
-			}
 		}
-		return p.unless(own, p.pull(x, in, ctx.and(own)), identity)
+		return p.unless(own, p.pull(x, in), identity)
 	}})
 	return p.finish(v, op, n)
 }
@@ -255,19 +251,19 @@ func (l *lowering) splitReduction(v *ir.Value, _ Code) *blocks {
 }
 
 // combine folds the stored partial results.
-func (p *puller) combine(b *blocks, op Code, at []affine, ctx masks) *node {
+func (p *puller) combine(b *blocks, op Code, at []affine) *node {
 	part := b.partial
 	if _, ok := p.l.stored[part]; !ok {
 		p.l.partials[part] = b
 		return p.need(part)
 	}
 	return p.fold(folding{v: part, op: op, at: at, sizes: part.Type.Shape[:1], value: func(folded []affine) *node {
-		return p.pull(part, slices.Concat(folded, at), ctx)
+		return p.pull(part, slices.Concat(folded, at))
 	}})
 }
 
 // pullPartial folds one block: at is (block, kept...).
-func (p *puller) pullPartial(b *blocks, at []affine, ctx masks) *node {
+func (p *puller) pullPartial(b *blocks, at []affine) *node {
 	v := b.partial
 	x, axes := v.Args[0], v.Attrs.Ints("axes")
 	op := reduceFolds[v.Op]
@@ -276,17 +272,13 @@ func (p *puller) pullPartial(b *blocks, at []affine, ctx masks) *node {
 	sizes[k] = b.block
 	identity := p.constBits(ComputeType(x.Type.DType), Neutral(op, ComputeType(x.Type.DType)))
 	return p.fold(folding{v: v, op: op, at: at, sizes: sizes, value: func(folded []affine) *node {
-		folded = slices.Clone(folded)
-		a, m, ok := p.masked(at[0].scale(b.block).add(folded[k]), x.Type.Shape[b.axis])
+		in, own, ok := p.masked(at[0].scale(b.block).add(folded[k]), x.Type.Shape[b.axis], nil)
 		if !ok {
 			return p.need(v)
 		}
-		folded[k] = a
-		var own masks
-		if m != nil {
-			own = own.with(m)
-		}
-		return p.unless(own, p.pull(x, placed(x.Type.Rank(), axes, folded, at[1:]), ctx.and(own)), identity)
+		folded = slices.Clone(folded)
+		folded[k] = in
+		return p.unless(own, p.pull(x, placed(x.Type.Rank(), axes, folded, at[1:])), identity)
 	}})
 }
 

@@ -63,14 +63,19 @@ func closeness(dt tensor.DType) tensor.Tolerance {
 }
 
 // requireAgrees lowers a region and compares it with the reference evaluation.
-func requireAgrees(t *testing.T, f *ir.Func, args []*tensor.Tensor, preset map[string]int64) *Kernel {
+func requireAgrees(t *testing.T, f *ir.Func, args []*tensor.Tensor, preset map[string]int64, tol ...tensor.Tolerance) *Kernel {
 	t.Helper()
 	k, err := Lower(f, Options{})
 	require.NoError(t, err)
+	legal, err := Legalize(k, Target{WideIndex: true})
+	require.NoError(t, err, "%s", k)
 	want, err := ir.Eval(f, args, preset)
 	require.NoError(t, err)
-	for i, got := range interpretRegion(t, k, f, args, preset) {
-		require.NoError(t, tensor.Check(got, want[i], closeness(want[i].DType())), "result %d of\n%s\n%s", i, f, k)
+	for _, k := range []*Kernel{k, legal} {
+		for i, got := range interpretRegion(t, k, f, args, preset) {
+			tol := append(tol, closeness(want[i].DType()))[0]
+			require.NoError(t, tensor.Check(got, want[i], tol), "result %d of\n%s\n%s", i, f, k)
+		}
 	}
 	return k
 }

@@ -12,7 +12,7 @@ var moves map[ir.Op]pullFunc
 
 func init() {
 	moves = map[ir.Op]pullFunc{
-		ir.OpParam:     func(p *puller, v *ir.Value, _ []affine, _ masks) *node { return p.need(v) },
+		ir.OpParam:     func(p *puller, v *ir.Value, _ []affine) *node { return p.need(v) },
 		ir.OpConstant:  pullConstant,
 		ir.OpIota:      pullIota,
 		ir.OpReshape:   pullView,
@@ -48,11 +48,11 @@ type viewFunc func(p prover, v *ir.Value, at []affine) (in []affine, s *split, o
 
 var views map[ir.Op]viewFunc
 
-func pullView(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullView(p *puller, v *ir.Value, at []affine) *node {
 	x := v.Args[0]
 	if v.Op == ir.OpReshape {
 		if buf, ok := p.l.stored[x]; ok { // the same elements in the same order
-			return p.load(buf, linear(at, v.Type.Shape), ctx)
+			return p.load(buf, linear(at, v.Type.Shape))
 		}
 	}
 	in, s, ok := views[v.Op](p.prover, v, at)
@@ -65,7 +65,7 @@ func pullView(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 	if p.why != nil {
 		return p.poison(v)
 	}
-	return p.pull(x, in, ctx)
+	return p.pull(x, in)
 }
 
 func viewTranspose(_ prover, v *ir.Value, at []affine) ([]affine, *split, bool) {
@@ -147,7 +147,7 @@ func (p prover) group(from, to []dim.Expr) (int, int) {
 	return len(from), len(to)
 }
 
-func pullConstant(p *puller, v *ir.Value, _ []affine, _ masks) *node {
+func pullConstant(p *puller, v *ir.Value, _ []affine) *node {
 	data := v.Attrs.Tensor("data")
 	if data == nil {
 		return p.splat(v.Type.DType, v.Attrs.Get("value"))
@@ -159,25 +159,21 @@ func pullConstant(p *puller, v *ir.Value, _ []affine, _ masks) *node {
 	return p.poison(v)
 }
 
-func pullIota(p *puller, v *ir.Value, at []affine, _ masks) *node {
+func pullIota(p *puller, v *ir.Value, at []affine) *node {
 	x := p.position(at[v.Attrs.Int("axis", 0)])
 	return p.cast(x.typ, v.Type.DType, x)
 }
 
 // pullPad selects between the operand, wanted under masks, and the padding.
-func pullPad(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullPad(p *puller, v *ir.Value, at []affine) *node {
 	x, low := v.Args[0], v.Attrs.Dims("low")
-	in, own := make([]affine, len(at)), masks(nil)
+	in, own, ok := make([]affine, len(at)), []*variable(nil), false
 	for i := range at {
-		a, m, ok := p.masked(at[i].plus(low[i].Neg()), x.Type.Shape[i])
-		if !ok {
+		if in[i], own, ok = p.masked(at[i].plus(low[i].Neg()), x.Type.Shape[i], own); !ok {
 			return p.need(v)
 		}
-		if in[i] = a; m != nil {
-			own = own.with(m)
-		}
 	}
-	return p.unless(own, p.pull(x, in, ctx.and(own)), p.pull(v.Args[1], nil, ctx))
+	return p.unless(own, p.pull(x, in), p.pull(v.Args[1], nil))
 }
 
 // slide is how the windows of patches and reduce_window lie on the last axes of
@@ -201,42 +197,34 @@ func (s slide) position(i int, o, k affine) affine {
 	return o.scale(dim.Const(s.strides[i])).add(k.scale(dim.Const(s.dilation[i]))).plus(dim.Const(-s.low[i]))
 }
 
-func pullPatches(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullPatches(p *puller, v *ir.Value, at []affine) *node {
 	x, s := v.Args[0], slideOf(v)
 	n := len(s.window)
-	in := slices.Clone(at[:2])
-	var own masks
+	in, own, ok := slices.Clone(at[:2+n]), []*variable(nil), false
 	for i := range n {
-		a, m, ok := p.masked(s.position(i, at[2+n+i], at[2+i]), x.Type.Shape[2+i])
-		if !ok {
+		o, k := at[2+n+i], at[2+i]
+		if in[2+i], own, ok = p.masked(s.position(i, o, k), x.Type.Shape[2+i], own); !ok {
 			return p.need(v)
 		}
-		if in = append(in, a); m != nil {
-			own = own.with(m)
-		}
 	}
-	return p.unless(own, p.pull(x, in, ctx.and(own)), p.constInt(ComputeType(v.Type.DType), 0))
+	return p.unless(own, p.pull(x, in), p.constInt(ComputeType(v.Type.DType), 0))
 }
 
 // pullConcat selects the first operand whose end the position is before.
-func pullConcat(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullConcat(p *puller, v *ir.Value, at []affine) *node {
 	axis := v.Attrs.Int("axis", 0)
 	var parts []*node
-	var own []masks
+	var own [][]*variable
 	start := dim.Const(0)
 	for _, x := range v.Args {
 		size := x.Type.Shape[axis]
-		a, m, ok := p.masked(at[axis].plus(start.Neg()), size)
+		a, ms, ok := p.masked(at[axis].plus(start.Neg()), size, nil)
 		if !ok {
 			return p.need(v)
 		}
 		in := slices.Clone(at)
 		in[axis] = a
-		var ms masks
-		if m != nil {
-			ms = ms.with(m)
-		}
-		parts, own = append(parts, p.pull(x, in, ctx.and(ms))), append(own, ms)
+		parts, own = append(parts, p.pull(x, in)), append(own, ms)
 		start = start.Add(size)
 	}
 	out := parts[len(parts)-1]
@@ -250,46 +238,46 @@ func pullConcat(p *puller, v *ir.Value, at []affine, ctx masks) *node {
 //
 //	at    = shared batch axes, axes up to axis, axes of the indices, the rest
 //	index = shared batch axes, axes of the indices
-func pullGather(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullGather(p *puller, v *ir.Value, at []affine) *node {
 	x, idx := v.Args[0], v.Args[1]
 	axis, batch := int(v.Attrs.Int("axis", 0)), int(v.Attrs.Int("batch_dims", 0))
 	picked := idx.Type.Rank() - batch
-	i := p.pull(idx, slices.Concat(at[:batch], at[axis:axis+picked]), ctx)
+	i := p.pull(idx, slices.Concat(at[:batch], at[axis:axis+picked]))
 	in := slices.Concat(at[:axis], []affine{p.index(i, x.Type.Shape[axis])}, at[axis+picked:])
-	return p.pull(x, in, ctx)
+	return p.pull(x, in)
 }
 
 // starts are the start positions of a dynamic slice of the given sizes.
-func (p *puller) starts(x *ir.Value, args []*ir.Value, sizes []dim.Expr, ctx masks) []affine {
+func (p *puller) starts(x *ir.Value, args []*ir.Value, sizes []dim.Expr) []affine {
 	out := make([]affine, len(args))
 	for i, a := range args {
 		places := x.Type.Shape[i].Sub(sizes[i]).Add(dim.Const(1))
 		if !p.one(places) {
-			out[i] = p.index(p.pull(a, nil, ctx), places)
+			out[i] = p.index(p.pull(a, nil), places)
 		}
 	}
 	return out
 }
 
-func pullDynamicSlice(p *puller, v *ir.Value, at []affine, ctx masks) *node {
-	in := p.starts(v.Args[0], v.Args[1:], v.Type.Shape, ctx)
+func pullDynamicSlice(p *puller, v *ir.Value, at []affine) *node {
+	in := p.starts(v.Args[0], v.Args[1:], v.Type.Shape)
 	for i := range in {
 		in[i] = in[i].add(at[i])
 	}
-	return p.pull(v.Args[0], in, ctx)
+	return p.pull(v.Args[0], in)
 }
 
 // pullDynamicUpdateSlice selects the update where every position lies within it.
 // The update is read at the distance from the start, clamped to its size.
-func pullDynamicUpdateSlice(p *puller, v *ir.Value, at []affine, ctx masks) *node {
+func pullDynamicUpdateSlice(p *puller, v *ir.Value, at []affine) *node {
 	x, update := v.Args[0], v.Args[1]
 	sizes := update.Type.Shape
 	if isConst(update.Type.Elements(), 0) {
-		return p.pull(x, at, ctx)
+		return p.pull(x, at)
 	}
 	in := slices.Clone(at)
 	var conds []*node
-	for i, s := range p.starts(x, v.Args[2:], sizes, ctx) {
+	for i, s := range p.starts(x, v.Args[2:], sizes) {
 		if p.equal(sizes[i], x.Type.Shape[i]) {
 			continue
 		}
@@ -298,7 +286,7 @@ func pullDynamicUpdateSlice(p *puller, v *ir.Value, at []affine, ctx masks) *nod
 		in[i] = p.index(d, sizes[i])
 	}
 	if len(conds) == 0 {
-		return p.pull(update, at, ctx)
+		return p.pull(update, at)
 	}
-	return p.apply(Select, p.all(conds), p.pull(update, in, ctx), p.pull(x, at, ctx))
+	return p.apply(Select, p.all(conds), p.pull(update, in), p.pull(x, at))
 }

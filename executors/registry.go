@@ -1,17 +1,22 @@
 package executors
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 )
 
+// registry holds the executors that were imported; see Register.
 var registry struct {
 	sync.Mutex
-	byName map[string]Executor
-	ranks  map[string]int
-	order  []string // best first
+	rows []registration // lowest rank first
+}
+
+type registration struct {
+	Executor
+	rank int
 }
 
 // Reference is the name of the executor that is always last in a selection:
@@ -20,30 +25,29 @@ const Reference = "reference"
 
 // Register adds an executor under its name; rank orders the default selection,
 // lowest first (0 vendor libraries, 10 accelerators, 20 native code, 100 the
-// reference). A second one of the same name is a bug.
+// reference), and executors of one rank by name, so that the order of imports
+// does not matter. A second one of the same name is a bug.
 func Register(e Executor, rank int) {
 	registry.Lock()
 	defer registry.Unlock()
-	if registry.byName == nil {
-		registry.byName = map[string]Executor{}
-		registry.ranks = map[string]int{}
+	for _, r := range registry.rows {
+		if r.Name() == e.Name() {
+			panic("BUG: executors: two executors named " + e.Name())
+		}
 	}
-	if registry.byName[e.Name()] != nil {
-		panic("BUG: executors: two executors named " + e.Name())
-	}
-	registry.byName[e.Name()] = e
-	registry.ranks[e.Name()] = rank
-	registry.order = append(registry.order, e.Name())
-	slices.SortStableFunc(registry.order, func(a, b string) int { return registry.ranks[a] - registry.ranks[b] })
+	registry.rows = append(registry.rows, registration{e, rank})
+	slices.SortFunc(registry.rows, func(a, b registration) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Name(), b.Name()))
+	})
 }
 
-// All lists the registered executors, best first.
+// All lists the registered executors, best first, available or not.
 func All() []Executor {
 	registry.Lock()
 	defer registry.Unlock()
-	out := make([]Executor, len(registry.order))
-	for i, n := range registry.order {
-		out[i] = registry.byName[n]
+	out := make([]Executor, len(registry.rows))
+	for i, r := range registry.rows {
+		out[i] = r.Executor
 	}
 	return out
 }
@@ -56,7 +60,7 @@ type UnknownError struct {
 
 // Error lists what is registered.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("unknown executor %q: registered are %s", e.Name, strings.Join(e.Known, ", "))
+	return fmt.Sprintf("unknown executor %q: registered are %s", e.Name, known(e.Known))
 }
 
 // UnavailableError says that a selection names an executor that cannot run here.
@@ -76,42 +80,65 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // Select returns executors by name, in that order, the reference executor
 // appended if it is registered and not named. Without names it returns every
 // available executor, best first.
+//
+// The errors are *UnknownError, *UnavailableError, and plain ones for a name
+// given twice and for a name after the reference, which leaves nothing to others.
 func Select(names ...string) ([]Executor, error) {
+	all := All()
 	if len(names) == 0 {
-		var out []Executor
-		for _, e := range All() {
-			if e.Available() == nil {
-				out = append(out, e)
-			}
-		}
-		return out, nil
-	}
-	if !slices.Contains(names, Reference) {
-		names = append(slices.Clone(names), Reference)
+		return available(all)
 	}
 	var out []Executor
 	for i, n := range names {
-		e, err := lookup(n)
-		if err != nil {
-			if n == Reference && i == len(names)-1 {
-				continue
-			}
-			return nil, err
+		if slices.Contains(names[:i], n) {
+			return nil, fmt.Errorf("executor %q is named twice", n)
 		}
+		if i > 0 && names[i-1] == Reference {
+			return nil, fmt.Errorf("executor %q is named after %q, which leaves nothing to it: name it before", n, Reference)
+		}
+		e := find(all, n)
+		if e == nil {
+			return nil, &UnknownError{Name: n, Known: namesOf(all)}
+		}
+		if err := e.Available(); err != nil {
+			return nil, &UnavailableError{Name: n, Err: err}
+		}
+		out = append(out, e)
+	}
+	if e := find(all, Reference); e != nil && !slices.Contains(names, Reference) {
 		out = append(out, e)
 	}
 	return out, nil
 }
 
-func lookup(name string) (Executor, error) {
-	registry.Lock()
-	defer registry.Unlock()
-	e := registry.byName[name]
-	if e == nil {
-		return nil, &UnknownError{Name: name, Known: slices.Clone(registry.order)}
+func available(all []Executor) ([]Executor, error) {
+	out := slices.DeleteFunc(slices.Clone(all), func(e Executor) bool { return e.Available() != nil })
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no executor is available: registered are %s; import one", known(namesOf(all)))
 	}
-	if err := e.Available(); err != nil {
-		return nil, &UnavailableError{Name: name, Err: err}
+	return out, nil
+}
+
+func find(all []Executor, name string) Executor {
+	for _, e := range all {
+		if e.Name() == name {
+			return e
+		}
 	}
-	return e, nil
+	return nil
+}
+
+func namesOf(all []Executor) []string {
+	names := make([]string, len(all))
+	for i, e := range all {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+func known(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }

@@ -38,8 +38,11 @@ func (g *graph) align(p, c int32) alignment {
 		return alignment{why: why}
 	}
 	var all edgeFit
+	g.crossed = g.crossed[:0]
 	g.crossing(p, y, func(reader int32, r *ref) bool {
-		all = all.and(g.fit(x, y, reader, r))
+		e := g.fit(x, y, reader, r)
+		g.crossed = append(g.crossed, crossedRef{r, e.why})
+		all = all.and(e)
 		return all.how != unknownFit
 	})
 	switch {
@@ -51,6 +54,13 @@ func (g *graph) align(p, c int32) alignment {
 		}
 	}
 	return g.fitted(x, y, all)
+}
+
+// crossedRef is an edge between two clusters that are being aligned, and why it
+// does not speak against a merge.
+type crossedRef struct {
+	r   *ref
+	why reason
 }
 
 // clusterReason is what stands against merging two clusters whatever the edges

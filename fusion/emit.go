@@ -199,8 +199,10 @@ func (g *graph) summary(c *cluster) string {
 		again = fmt.Sprintf(", %d recomputed", n)
 	}
 	switch {
-	case c.kind == Sealed && len(c.members) == 1:
+	case c.kind == Sealed && g.alone(c.members[0]):
 		return "taken alone by " + g.cs[c.owner].Name()
+	case c.kind == Sealed:
+		return g.values[c.members[0]].Op.String() + " has a region of its own"
 	case len(c.members) == 1:
 		return "nothing to merge it with" + again
 	case c.kind == Reduction:

@@ -35,6 +35,7 @@ type graph struct {
 	role    []role     // of a member in its cluster
 	noted   []Decision // about single values
 	notes   []note     // about siblings
+	crossed []crossedRef
 }
 
 // maxDepth bounds chains of views, which are walked once per reader.

@@ -37,16 +37,17 @@ func (g *graph) mergeOperands(c int32) (again bool) {
 		r := &refs[i]
 		p, at := g.dag.find(r.root), g.dag.find(c)
 		switch {
-		case p == at:
-			if r.why == fits {
-				r.why = together
-			}
+		case p == at || permanent[r.why]:
 			continue
-		case permanent[r.why]:
+		case r.access.ways&leaf != 0:
+			r.why = fromMemory
 			continue
 		}
-		r.why, r.via = g.mergePair(p, at)
-		again = again || r.why == otherReaders
+		why, via := g.mergePair(p, at)
+		if !mergeReasons[why] {
+			r.why, r.via = why, via
+		}
+		again = again || why == otherReaders
 	}
 	return again
 }
@@ -87,7 +88,13 @@ func (g *graph) mergePair(p, c int32) (why reason, via int32) {
 	if a.how == unknownFit {
 		return a.why, -1
 	}
-	return g.commit(p, c, a)
+	if why, via = g.commit(p, c, a); why != fits {
+		return why, via
+	}
+	for _, e := range g.crossed {
+		e.r.why, e.r.via = e.why, -1
+	}
+	return a.why, -1
 }
 
 // commit merges two clusters that are aligned, if limits and cycles allow it.
@@ -105,7 +112,7 @@ func (g *graph) commit(p, c int32, a alignment) (reason, int32) {
 	u.members = mergeSorted(x.members, y.members)
 	g.cluster[p], g.cluster[c] = nil, nil
 	g.cluster[root] = u
-	return a.why, -1
+	return fits, -1
 }
 
 // mergeSorted merges ascending lists.
@@ -163,15 +170,15 @@ func (g *graph) mergeSiblingPair(n, first, second int32) {
 		if y.red != 0 {
 			frame = y
 		}
-		why, via = g.commit(a, b, alignment{how: sameFit, why: siblings, kind: max(x.kind, y.kind),
+		why, via = g.commit(a, b, alignment{how: sameFit, kind: max(x.kind, y.kind),
 			space: frame.space, red: frame.red, rows: frame.rows})
 	}
 	if why == otherSpace || why == otherOwner || why == takenAlone || why == cycle {
 		return // too common to be worth a line
 	}
 	d := Decision{Verdict: KeptApart, Producer: g.values[first], Consumer: g.values[second]}
-	if why == siblings {
-		d.Verdict, via = Merged, n
+	if why == fits {
+		d.Verdict, why, via = Merged, siblings, n
 	}
 	g.notes = append(g.notes, note{d, why, via})
 }

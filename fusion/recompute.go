@@ -7,8 +7,8 @@ import "slices"
 // is written then for the member, and a region that computed nothing else
 // disappears.
 //
-// The regions stay acyclic: the readers gain edges only from what the member's
-// region read, and they came after that already.
+// The regions stay acyclic: the readers gain edges only from the member's region
+// and from what that read, and they came after these already.
 func (g *graph) recompute() {
 	r := &recomputation{g: g, readers: make([][]int32, len(g.values))}
 	for at, c := range g.cluster {
@@ -30,7 +30,8 @@ type recomputation struct {
 	readers [][]int32 // clusters that read a root, by root
 }
 
-// cone is what it takes to compute a member from values outside its cluster.
+// cone is what it takes to compute a member from values in memory: those that its
+// cluster reads or writes.
 type cone struct {
 	members []int32
 	inputs  []int32
@@ -62,7 +63,7 @@ func (r *recomputation) cone(n int32) (c cone, ok bool) {
 				continue
 			case ref.access.ways&(leaf|partial) != 0:
 				return c, false
-			case g.member[ref.root] && g.dag.find(ref.root) == at:
+			case g.member[ref.root] && g.dag.find(ref.root) == at && !slices.Contains(g.cluster[at].exports, ref.root):
 				set = &c.members
 			}
 			if !slices.Contains(*set, ref.root) {

@@ -63,7 +63,7 @@ func reshapeOne(e *rewriter, v *ir.Value) *ir.Value {
 	if b.Op != ir.OpBroadcast || !isConstOne(b.Args[0].Type.Elements()) {
 		return nil
 	}
-	return e.broadcast(e.reshape(b.Args[0], nil), v.Type.Shape, []int64{})
+	return e.broadcast(e.reshape(b.Args[0], []dim.Expr{}), v.Type.Shape, []int64{})
 }
 
 // reshapeIota moves the axis along. An axis of size 1 counts to 0.

@@ -104,8 +104,7 @@ func (c *cancel) build(x *ir.Value) *ir.Value {
 }
 
 // broadcastLater computes on the smaller tensors, where all operands are broadcast
-// alike or are splats. At least one element must be computed, so that an op is not
-// moved to where it would have been skipped.
+// alike or are splats.
 func broadcastLater(e *rewriter, v *ir.Value) *ir.Value {
 	var like *ir.Value
 	for _, a := range v.Args {

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"jitc/ir"
-	"jitc/ir/dim"
 )
 
 func transposeRules() []rule {
@@ -200,6 +199,3 @@ func pickAxes(perm, at []int64) []int64 {
 	}
 	return out
 }
-
-// permuted is a shape after a transpose.
-func permuted(shape []dim.Expr, perm []int64) []dim.Expr { return pickSizes(shape, perm) }

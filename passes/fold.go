@@ -36,7 +36,7 @@ func foldRules() []rule {
 	return []rule{
 		{ops: withTraits(ir.Pointwise), from: "op(splat, splat)", to: "splat", apply: foldSplats},
 		{ops: reductions, from: "reduce(splat)", to: "splat", apply: foldReduction},
-		{ops: foldable, from: "op(constant, constant)", to: "constant", apply: foldElementwise},
+		{ops: foldable, from: "op(constant, constant)", to: "constant", apply: foldConstants},
 	}
 }
 
@@ -129,8 +129,8 @@ func elementNumber(t *tensor.Tensor) (any, bool) {
 	return value, slices.Equal(a, b)
 }
 
-// foldElementwise evaluates any op on constants of static shape.
-func foldElementwise(e *rewriter, v *ir.Value) *ir.Value {
+// foldConstants evaluates any op on constants of static shape.
+func foldConstants(e *rewriter, v *ir.Value) *ir.Value {
 	if len(v.Args) == 0 || !v.Type.IsStatic() || v.Type.IsTuple() {
 		return nil
 	}

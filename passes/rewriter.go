@@ -204,11 +204,10 @@ func (e *rewriter) iota(t ir.Type, axis int64) *ir.Value {
 // so that x can be taken apart without computing it twice.
 func (e *rewriter) usedOnce(x *ir.Value) bool { return e.uses[x.ID] <= 1 }
 
-// equal, isOne and nonEmpty ask the facts about sizes.
+// equal reports whether two sizes are provably equal.
 func (e *rewriter) equal(a, b dim.Expr) bool { return ir.SizeEqual(e.facts, a, b) }
 
-func (e *rewriter) isOne(a dim.Expr) bool { return e.equal(a, dim.Const(1)) }
-
+// nonEmpty reports whether all sizes are provably at least 1.
 func (e *rewriter) nonEmpty(sizes []dim.Expr) bool {
 	for _, s := range sizes {
 		if n, ok := s.Const(); ok && n > 0 {

@@ -2,104 +2,58 @@ package runtime
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"jitc/executors"
 )
 
-// KernelKey identifies a kernel: the hash of a region's canonical form, its
-// executor and the options it was compiled with.
+// KernelKey identifies a kernel: a cryptographic hash of a region's canonical
+// form, its executor and the options it was compiled with. Equal keys are taken
+// to be equal regions without a further look: with 256 bits, 2^64 kernels
+// collide with probability 2^-129.
 type KernelKey [32]byte
 
 // DefaultKernels is the number of kernels a KernelCache keeps by default.
 const DefaultKernels = 16384
 
-// KernelCache keeps compiled kernels by key. Equal regions compile once, also
-// when several goroutines ask at the same moment. Safe for concurrent use.
+// KernelCache keeps compiled kernels by key, least recently used out first.
+// Equal regions compile once, also when several goroutines ask at the same
+// moment. Safe for concurrent use.
+//
+// An evicted kernel lives on while programs hold it: nothing here frees a
+// kernel, the garbage collector does when no program, recording or run can
+// reach it.
 type KernelCache struct {
-	kernels      *lru.Cache[KernelKey, executors.Kernel]
-	mu           sync.Mutex
-	flying       map[KernelKey]*flight
-	hits, misses atomic.Int64
-	nanos        atomic.Int64
+	memo *memo[KernelKey, executors.Kernel]
 }
 
-// flight is a compilation under way; done is closed when it ends.
-type flight struct {
-	done   chan struct{}
-	kernel executors.Kernel
-	err    error
-}
-
-// NewKernelCache returns a cache of at most size kernels, least recently used
-// out first. A kernel that is evicted lives on while programs hold it.
+// NewKernelCache returns a cache of at most size kernels; below 1 counts as 1.
 func NewKernelCache(size int) *KernelCache {
-	c, err := lru.New[KernelKey, executors.Kernel](max(size, 1))
-	if err != nil {
-		panic("BUG: runtime: " + err.Error()) // only for a size below 1
-	}
-	return &KernelCache{kernels: c, flying: map[KernelKey]*flight{}}
+	return &KernelCache{memo: newMemo[KernelKey, executors.Kernel](size, nil)}
 }
 
 // Get returns the kernel of that key, compiling it if need be. A failed
-// compilation is not kept. hit says whether this call found it compiled or
-// being compiled.
+// compilation is not kept; its error goes to everyone who waited for it, unless
+// it failed because ctx of the goroutine that compiled had ended: then one of
+// the others compiles anew. hit is false if this call compiled, or tried to. A
+// call that waits returns ctx's error when ctx ends.
 func (c *KernelCache) Get(ctx context.Context, key KernelKey, compile func() (executors.Kernel, error)) (k executors.Kernel, hit bool, err error) {
-	c.mu.Lock()
-	if k, ok := c.kernels.Get(key); ok {
-		c.mu.Unlock()
-		c.hits.Add(1)
-		return k, true, nil
-	}
-	if f := c.flying[key]; f != nil {
-		c.mu.Unlock()
-		c.hits.Add(1)
-		select {
-		case <-f.done:
-			return f.kernel, true, f.err
-		case <-ctx.Done():
-			return nil, true, ctx.Err()
-		}
-	}
-	f := &flight{done: make(chan struct{})}
-	c.flying[key] = f
-	c.mu.Unlock()
-	c.misses.Add(1)
-	c.fly(key, f, compile)
-	return f.kernel, false, f.err
+	return c.memo.get(ctx, key, compile)
 }
 
-// fly compiles and tells whoever waits; also if compile panics.
-func (c *KernelCache) fly(key KernelKey, f *flight, compile func() (executors.Kernel, error)) {
-	start := time.Now()
-	f.err = errPanicked
-	defer func() {
-		c.nanos.Add(int64(time.Since(start)))
-		c.mu.Lock()
-		delete(c.flying, key)
-		if f.err == nil {
-			c.kernels.Add(key, f.kernel)
-		}
-		c.mu.Unlock()
-		close(f.done)
-	}()
-	f.kernel, f.err = compile()
-}
-
-// KernelStats counts what a KernelCache did.
+// KernelStats counts what a KernelCache did since it was made. Every Get is one
+// hit or one miss.
 type KernelStats struct {
 	Kernels int           `json:"kernels"` // kept now
-	Hits    int64         `json:"hits"`
+	Hits    int64         `json:"hits"`    // found compiled or being compiled
 	Misses  int64         `json:"misses"`  // compilations
+	Failed  int64         `json:"failed"`  // misses whose compilation failed
+	Evicted int64         `json:"evicted"`
 	Compile time.Duration `json:"compile"` // summed over compilations, in ns
 }
 
 // Stats returns the counts so far.
 func (c *KernelCache) Stats() KernelStats {
-	return KernelStats{Kernels: c.kernels.Len(), Hits: c.hits.Load(), Misses: c.misses.Load(),
-		Compile: time.Duration(c.nanos.Load())}
+	n, kept := c.memo.snapshot()
+	return KernelStats{Kernels: len(kept), Hits: n.hits, Misses: n.misses, Failed: n.failed, Evicted: n.evicted, Compile: n.spent}
 }

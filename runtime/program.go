@@ -8,14 +8,17 @@
 //	fused function        recording at B=4
 //	%0 = fused(%x, %w1)   launch 0: x, w1 -> arena[0:4096]
 //	%1 = fused(%0, %w2)   launch 1: arena[0:4096], w2 -> result 0
+//	return %1
 //
 // Invariants: two values whose lifetimes overlap do not overlap in the arena;
 // results never live in the arena; a Recording is immutable, and each run of it
-// has an arena of its own, so that any number may run at once.
+// has an arena of its own, so that any number may run at once; between runs
+// nothing here refers to a caller's tensors.
 package runtime
 
 import (
 	"fmt"
+	"slices"
 
 	"jitc/executors"
 	"jitc/ir"
@@ -24,48 +27,53 @@ import (
 
 // Step is one region of a program and the kernel that computes it.
 type Step struct {
-	Region   *ir.Value // of op fused, in the program's function
+	Region   *ir.Value // of op fused, in the program's function; Link sets it
 	Kernel   executors.Kernel
 	Executor string
 	Key      string // the region's canonical key, for reports
 	// The kernel may have been compiled for another region of the same canonical
 	// form: its parameter i is the region's operand Params[i], its result i the
 	// region's result Results[i], its symbol s the function's Syms[s]. Nil means
-	// the same.
+	// the same. Results lists every result once.
 	Params  []int
 	Results []int
 	Syms    map[string]string
 }
 
 // sizes gives the kernel's symbols their values.
-func (s *Step) sizes(sizes map[string]int64) map[string]int64 {
+func (s *Step) sizes(sizes map[string]int64) (map[string]int64, error) {
 	if s.Syms == nil {
-		return sizes
+		return sizes, nil
 	}
 	out := make(map[string]int64, len(s.Syms))
 	for k, v := range s.Syms {
-		out[k] = sizes[v]
+		n, ok := sizes[v]
+		if !ok {
+			return nil, fmt.Errorf("no value for the size %s", v)
+		}
+		out[k] = n
 	}
-	return out
+	return out, nil
 }
 
-// Program is a linked function. Safe for concurrent use.
+// Program is a linked function. Immutable, so safe for concurrent use.
 type Program struct {
 	F     *ir.Func // dialect Fused
 	Steps []Step   // in F's order
 
-	slots  []slot
-	params []int // slot of each parameter
-	steps  []stepSlots
-	result []int // slot of each result
+	slots   []slot
+	params  []int       // slot of each parameter
+	steps   []stepSlots // of each step
+	results []result
+	memory  *arenas
 }
 
 // slot is one tensor that the program reads or writes.
 type slot struct {
 	typ      ir.Type
 	kind     slotKind
-	param    int            // slotParam: index of the parameter
-	constant *tensor.Tensor // slotConst
+	value    *ir.Value      // slotConst
+	constant *tensor.Tensor // slotConst of static type; contiguous
 	first    int            // slotTemp: step that writes it
 	last     int            // slotTemp: last step that reads it
 }
@@ -76,22 +84,30 @@ const (
 	slotParam slotKind = iota
 	slotConst
 	slotTemp
-	slotResult
+	slotResult // written by a step, to the memory of a result
 )
 
-// stepSlots are the slots a step reads, then those it writes.
+// stepSlots are the slots a step reads, and those it writes.
 type stepSlots struct{ in, out []int }
 
-// Link builds a program from a fused function and the kernels of its regions,
-// by value ID. Constants that stand outside regions are evaluated here, once.
-func Link(f *ir.Func, kernels map[int]Step) (*Program, error) {
-	p := &Program{F: f}
+// result is where a result of the program comes from. It is copied where no
+// step writes it in place: a parameter, a constant, a value returned before.
+type result struct {
+	slot   int
+	copied bool
+}
+
+// Link builds a program from a fused function, which Verify accepts, and the
+// steps of its regions by value ID. Constants of static type that stand outside
+// regions are evaluated here, once; those of symbolic type by Record.
+func Link(f *ir.Func, steps map[int]Step) (*Program, error) {
+	p := &Program{F: f, memory: &shared}
 	l := &linker{p: p, slotsOf: make([][]int, f.NumIDs)}
-	for i, v := range f.Params {
-		p.params = append(p.params, l.add(v, slot{typ: v.Type, kind: slotParam, param: i}))
+	for _, v := range f.Params {
+		p.params = append(p.params, l.add(v, slot{typ: v.Type, kind: slotParam}))
 	}
 	for _, v := range f.Values {
-		if err := l.value(v, kernels); err != nil {
+		if err := l.value(v, steps); err != nil {
 			return nil, err
 		}
 	}
@@ -111,63 +127,104 @@ func (l *linker) add(v *ir.Value, s slot) int {
 	return n
 }
 
-func (l *linker) value(v *ir.Value, kernels map[int]Step) error {
+// slotOf is the slot of a value that is no tuple.
+func (l *linker) slotOf(v *ir.Value) int {
+	slots := l.slotsOf[v.ID]
+	if v.Type.IsTuple() || len(slots) != 1 {
+		panic(fmt.Sprintf("BUG: runtime: a value of op %s and type %s is used as a tensor", v.Op, v.Type))
+	}
+	return slots[0]
+}
+
+func (l *linker) value(v *ir.Value, steps map[int]Step) error {
 	switch v.Op {
 	case ir.OpFused:
-		return l.region(v, kernels)
+		step, ok := steps[v.ID]
+		if !ok || step.Kernel == nil {
+			panic("BUG: runtime: a region without a kernel")
+		}
+		l.region(v, step)
+		return nil
 	case ir.OpGet:
 		l.slotsOf[v.ID] = []int{l.slotsOf[v.Args[0].ID][v.Attrs.Int("index", 0)]}
 		return nil
 	case ir.OpConstant:
-		ts, err := ir.EvalValue(v, nil, nil)
-		if err != nil {
-			return fmt.Errorf("constant at %s: %w", v.Pos, err)
-		}
-		l.add(v, slot{typ: v.Type, kind: slotConst, constant: ts[0].Contiguous()})
-		return nil
+		return l.constant(v)
 	}
 	panic(fmt.Sprintf("BUG: runtime: %s is in no region", v.Op))
 }
 
-func (l *linker) region(v *ir.Value, kernels map[int]Step) error {
-	step, ok := kernels[v.ID]
-	if !ok {
-		panic("BUG: runtime: a region without a kernel")
+func (l *linker) constant(v *ir.Value) error {
+	s := slot{typ: v.Type, kind: slotConst, value: v}
+	if v.Type.IsStatic() {
+		t, err := evalConstant(v, nil)
+		if err != nil {
+			return err
+		}
+		s.constant = t
 	}
+	l.add(v, s)
+	return nil
+}
+
+func evalConstant(v *ir.Value, sizes map[string]int64) (*tensor.Tensor, error) {
+	ts, err := ir.EvalValue(v, nil, sizes)
+	if err != nil {
+		return nil, fmt.Errorf("constant at %s: %w", v.Pos, err)
+	}
+	return ts[0].Contiguous(), nil
+}
+
+func (l *linker) region(v *ir.Value, step Step) {
 	at := len(l.p.Steps)
 	s := stepSlots{}
-	for i := range v.Args {
-		n := l.slotsOf[v.Args[permuted(step.Params, i)].ID][0]
+	for _, i := range orderOf(step.Params, len(v.Args)) {
+		n := l.slotOf(v.Args[i])
 		s.in = append(s.in, n)
 		l.p.slots[n].last = at
 	}
 	for _, t := range v.Body.ResultTypes() {
 		l.add(v, slot{typ: t, kind: slotTemp, first: at, last: at})
 	}
-	for i, slots := 0, l.slotsOf[v.ID]; i < len(slots); i++ {
-		s.out = append(s.out, slots[permuted(step.Results, i)])
+	slots := l.slotsOf[v.ID]
+	for _, i := range orderOf(step.Results, len(slots)) {
+		if slices.Contains(s.out, slots[i]) {
+			panic(fmt.Sprintf("BUG: runtime: a kernel writes result %d of a region twice", i))
+		}
+		s.out = append(s.out, slots[i])
+	}
+	if len(s.out) != len(slots) {
+		panic(fmt.Sprintf("BUG: runtime: a kernel writes %d of a region's %d results", len(s.out), len(slots)))
 	}
 	step.Region = v
 	l.p.Steps = append(l.p.Steps, step)
 	l.p.steps = append(l.p.steps, s)
-	return nil
 }
 
-func permuted(order []int, i int) int {
+// orderOf is order, which lists some of n operands or results; nil is all of them.
+func orderOf(order []int, n int) []int {
 	if order == nil {
-		return i
+		order = make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
 	}
-	return order[i]
+	for _, i := range order {
+		if i < 0 || i >= n {
+			panic(fmt.Sprintf("BUG: runtime: %v is out of range of a region's %d operands or results", order, n))
+		}
+	}
+	return order
 }
 
-// results turns the slots that are returned into result slots. A slot returned
-// twice, or one that is a parameter or constant, is copied when a run returns.
+// results turns the temporaries that are returned into results.
 func (l *linker) results() {
-	for _, r := range l.p.F.Results {
-		n := l.slotsOf[r.ID][0]
-		if l.p.slots[n].kind == slotTemp {
+	for _, v := range l.p.F.Results {
+		n := l.slotOf(v)
+		r := result{slot: n, copied: l.p.slots[n].kind != slotTemp}
+		if !r.copied {
 			l.p.slots[n].kind = slotResult
 		}
-		l.p.result = append(l.p.result, n)
+		l.p.results = append(l.p.results, r)
 	}
 }

@@ -3,7 +3,10 @@ package trace
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"jitc/ir"
@@ -25,7 +28,8 @@ type Sources struct {
 
 // Arguments makes a tensor for every parameter, in order, and returns the
 // symbols' values. What is missing or does not fit is a diagnostic that points
-// at the parameter.
+// at the parameter. A parameter without a name goes by its number in the printed
+// form: "0" for %0.
 func (f *File) Arguments(s Sources) ([]*tensor.Tensor, map[string]int64, error) {
 	if err := f.checkNames(s); err != nil {
 		return nil, nil, err
@@ -35,108 +39,148 @@ func (f *File) Arguments(s Sources) ([]*tensor.Tensor, map[string]int64, error) 
 		return nil, nil, err
 	}
 	args := make([]*tensor.Tensor, len(f.Func.Params))
-	for i, p := range f.Func.Params {
+	for i, name := range f.paramNames() {
 		if s.Progress != nil {
-			s.Progress(i, len(args), p.Name)
+			s.Progress(i, len(args), name)
 		}
-		if args[i], err = f.argument(p, s, sizes); err != nil {
+		if args[i], err = f.argument(f.Func.Params[i], name, s, sizes); err != nil {
 			return nil, nil, err
 		}
 	}
-	sizes, err = ir.BindSizes(f.Func, args, s.Sizes)
+	sizes, err = ir.BindSizes(f.Func, args, sizes)
 	if err != nil {
 		return nil, nil, f.bindFault(err)
 	}
 	return args, sizes, nil
 }
 
-// checkNames refuses inputs and sizes that the trace does not have.
-func (f *File) checkNames(s Sources) error {
-	names := map[string]bool{}
-	for _, p := range f.Func.Params {
-		names[p.Name] = true
-	}
-	for n := range s.Inputs {
-		if !names[n] {
-			return fmt.Errorf("the trace has no parameter %%%s: its inputs are %s", n, strings.Join(f.InputNames(), ", "))
-		}
-	}
-	known := f.Func.Facts.Syms()
-	for n := range s.Sizes {
-		if !contains(known, n) {
-			return fmt.Errorf("the trace has no size %s: it has %s", n, list(known, "none"))
-		}
-	}
-	return nil
-}
-
-// InputNames lists the parameters that a caller must give.
-func (f *File) InputNames() []string {
-	var names []string
-	for _, p := range f.Func.Params {
-		if !ir.IsWeight(p) {
-			names = append(names, "%"+p.Name)
+// paramNames are the parameters' names as the printed form has them, without "%".
+func (f *File) paramNames() []string {
+	names, unnamed := make([]string, len(f.Func.Params)), 0
+	for i, p := range f.Func.Params {
+		if names[i] = p.Name; p.Name == "" {
+			names[i] = strconv.Itoa(unnamed)
+			unnamed++
 		}
 	}
 	return names
 }
 
-// sizes binds what the inputs and the given sizes imply, and checks that every
-// generated parameter's shape follows.
-func (f *File) sizes(s Sources) (map[string]int64, error) {
-	env := map[string]int64{}
-	for k, v := range s.Sizes {
-		env[k] = v
+// checkNames refuses inputs and sizes that the trace does not have.
+func (f *File) checkNames(s Sources) error {
+	names := f.paramNames()
+	for _, n := range slices.Sorted(maps.Keys(s.Inputs)) {
+		if !slices.Contains(names, n) {
+			return fmt.Errorf("%s: no parameter %%%s: the inputs are %s", f.Path, n, list(f.InputNames(), "none"))
+		}
 	}
-	for range f.Func.Facts.Syms() {
-		for _, p := range f.Func.Params {
-			if err := f.bind(p, s.Inputs[p.Name], env); err != nil {
+	known := f.Func.Facts.Syms()
+	for _, n := range slices.Sorted(maps.Keys(s.Sizes)) {
+		if !slices.Contains(known, n) {
+			return fmt.Errorf("%s: no size %s: the sizes are %s", f.Path, n, list(known, "none"))
+		}
+	}
+	return nil
+}
+
+// InputNames lists the parameters that a caller must give, with their "%".
+func (f *File) InputNames() []string {
+	var names []string
+	for i, n := range f.paramNames() {
+		if !ir.IsWeight(f.Func.Params[i]) {
+			names = append(names, "%"+n)
+		}
+	}
+	return names
+}
+
+// sizes binds what the inputs, the weights' shapes, the given sizes and the facts
+// imply: those of generated parameters must follow from them.
+func (f *File) sizes(s Sources) (map[string]int64, error) {
+	env := maps.Clone(s.Sizes)
+	if env == nil {
+		env = map[string]int64{}
+	}
+	names, bound := f.paramNames(), -1
+	for bound < len(env) { // a size may follow from one bound after it
+		bound = len(env)
+		for i, p := range f.Func.Params {
+			if err := f.bind(p, names[i], s, env); err != nil {
 				return nil, err
 			}
 		}
 	}
 	for _, sym := range f.Func.Facts.Syms() {
+		if _, ok := env[sym]; ok {
+			continue
+		}
 		if lo, hi := f.Func.Facts.Range(dim.Sym(sym)); lo == hi {
-			if _, ok := env[sym]; !ok {
-				env[sym] = lo
+			env[sym] = lo
+		}
+	}
+	for _, sym := range f.Func.Facts.Syms() { // T == 2*B
+		if _, ok := env[sym]; !ok {
+			if n, err := f.Func.Facts.Simplify(dim.Sym(sym)).Eval(env); err == nil {
+				env[sym] = n
 			}
 		}
 	}
 	return env, nil
 }
 
-func (f *File) bind(p *ir.Value, t *tensor.Tensor, env map[string]int64) error {
-	if t == nil || t.Rank() != p.Type.Rank() {
+// bind binds the sizes of a parameter whose tensor is given, or in a file.
+func (f *File) bind(p *ir.Value, name string, s Sources, env map[string]int64) error {
+	dt, shape := givenType(p, name, s)
+	if dt != p.Type.DType || len(shape) != p.Type.Rank() {
 		return nil // reported with the whole type later
 	}
 	for i, e := range p.Type.Shape {
-		if _, err := dim.Bind(e, int64(t.Shape()[i]), env); err != nil {
-			return f.fault(p, fmt.Sprintf("parameter %%%s: wrong size on axis %d: %v", p.Name, i, err),
-				p.Type.String(), typeOf(t), "")
+		if _, err := dim.Bind(e, int64(shape[i]), env); err != nil {
+			return f.fault(p, fmt.Sprintf("parameter %%%s: wrong size on axis %d: %v", name, i, err),
+				p.Type.String(), shapeText(dt, shape), "")
 		}
 	}
 	return nil
 }
 
-func (f *File) argument(p *ir.Value, s Sources, sizes map[string]int64) (*tensor.Tensor, error) {
-	if t := s.Inputs[p.Name]; t != nil {
-		return t, f.fits(p, t, "input")
+// givenType is the type of the tensor that the sources have for a parameter;
+// Invalid if they have none.
+func givenType(p *ir.Value, name string, s Sources) (tensor.DType, []int) {
+	if t := s.Inputs[name]; t != nil {
+		return t.DType(), t.Shape()
 	}
 	if key := p.Attrs.Str("weight", ""); key != "" {
-		return f.weight(p, key, s.Weights)
+		for _, a := range s.Weights {
+			if slices.Contains(a.Names(), key) {
+				if dt, shape, err := a.Info(key); err == nil {
+					return dt, shape
+				}
+				break // reported when it is read
+			}
+		}
+	}
+	return tensor.Invalid, nil
+}
+
+func (f *File) argument(p *ir.Value, name string, s Sources, sizes map[string]int64) (*tensor.Tensor, error) {
+	if t := s.Inputs[name]; t != nil {
+		return t, f.fits(p, name, t, "input")
+	}
+	if key := p.Attrs.Str("weight", ""); key != "" {
+		return f.weight(p, name, key, s.Weights)
 	}
 	rule, ok := ir.ParamRule(p)
 	if !ok {
-		return nil, f.fault(p, "no tensor for the input %"+p.Name, p.Type.String(), "nothing",
-			fmt.Sprintf("give one (--input %s=FILE), or a rule in the trace ({init=\"normal\", seed=1})", p.Name))
+		return nil, f.fault(p, "no tensor for the input %"+name, p.Type.String(), "nothing",
+			fmt.Sprintf("give one (--input %s=FILE), or a rule in the trace ({init=\"normal\", seed=1})", name))
 	}
-	shape, err := f.shape(p, sizes)
+	shape, err := f.shape(p, name, sizes)
 	if err != nil {
 		return nil, err
 	}
 	t, err := tensor.Generate(rule, p.Type.DType, shape)
 	if err != nil {
-		return nil, f.fault(p, fmt.Sprintf("cannot generate %%%s: %v", p.Name, err), "", "", "")
+		return nil, f.fault(p, fmt.Sprintf("cannot generate %%%s: %s", name, strings.TrimPrefix(err.Error(), "tensor: ")), "", "", "")
 	}
 	return t, nil
 }
@@ -144,18 +188,18 @@ func (f *File) argument(p *ir.Value, s Sources, sizes map[string]int64) (*tensor
 // maxGenerated bounds one generated tensor, in bytes.
 const maxGenerated = 1 << 38
 
-func (f *File) shape(p *ir.Value, sizes map[string]int64) ([]int, error) {
+func (f *File) shape(p *ir.Value, name string, sizes map[string]int64) ([]int, error) {
 	shape, err := ir.EvalShape(p.Type.Shape, sizes)
 	var unbound *dim.UnboundError
 	switch {
 	case errors.As(err, &unbound):
-		return nil, f.fault(p, fmt.Sprintf("the size %s of %%%s is not known", unbound.Sym, p.Name), "", p.Type.String(),
+		return nil, f.fault(p, fmt.Sprintf("the size %s of %%%s is not known", unbound.Sym, name), "", p.Type.String(),
 			fmt.Sprintf("give it: --dim %s=N, with %s", unbound.Sym, f.factsOf(unbound.Sym)))
 	case err != nil:
 		return nil, f.fault(p, err.Error(), "", p.Type.String(), "")
 	}
 	if n, err := tensor.CheckedElements(shape); err != nil || n > maxGenerated/p.Type.DType.Size() {
-		return nil, f.fault(p, fmt.Sprintf("%%%s is too large to generate", p.Name), fmt.Sprintf("at most %d GiB", maxGenerated>>30),
+		return nil, f.fault(p, fmt.Sprintf("%%%s is too large to generate", name), fmt.Sprintf("at most %d GiB", maxGenerated>>30),
 			fmt.Sprint(p.Type.DType, shape), "")
 	}
 	return shape, nil
@@ -170,9 +214,9 @@ func (f *File) factsOf(sym string) string {
 	return fmt.Sprintf("%s in [%d, %d]", sym, lo, hi)
 }
 
-func (f *File) weight(p *ir.Value, key string, archives []tensor.Archive) (*tensor.Tensor, error) {
+func (f *File) weight(p *ir.Value, name, key string, archives []tensor.Archive) (*tensor.Tensor, error) {
 	for _, a := range archives {
-		if !contains(a.Names(), key) {
+		if !slices.Contains(a.Names(), key) {
 			continue
 		}
 		dt, shape, err := a.Info(key)
@@ -180,19 +224,19 @@ func (f *File) weight(p *ir.Value, key string, archives []tensor.Archive) (*tens
 			return nil, err
 		}
 		if dt != p.Type.DType || len(shape) != p.Type.Rank() {
-			return nil, f.fault(p, fmt.Sprintf("weight %q does not fit %%%s", key, p.Name), p.Type.String(), shapeText(dt, shape), "")
+			return nil, f.fault(p, fmt.Sprintf("weight %q does not fit %%%s", key, name), p.Type.String(), shapeText(dt, shape), "")
 		}
 		t, err := a.Load(key)
 		if err != nil {
 			return nil, err
 		}
-		return t, f.fits(p, t, "weight")
+		return t, f.fits(p, name, t, "weight")
 	}
 	hint := "name the file: --weights FILE, or weights \"FILE\" at the head of the trace"
 	if len(archives) > 0 {
 		hint = "the files hold " + list(archiveNames(archives), "no tensors")
 	}
-	return nil, f.fault(p, fmt.Sprintf("no weight %q for %%%s", key, p.Name), p.Type.String(), "nothing", hint)
+	return nil, f.fault(p, fmt.Sprintf("no weight %q for %%%s", key, name), p.Type.String(), "nothing", hint)
 }
 
 func archiveNames(archives []tensor.Archive) []string {
@@ -204,7 +248,7 @@ func archiveNames(archives []tensor.Archive) []string {
 }
 
 // fits checks element type, rank and constant sizes; symbols are bound later.
-func (f *File) fits(p *ir.Value, t *tensor.Tensor, what string) error {
+func (f *File) fits(p *ir.Value, name string, t *tensor.Tensor, what string) error {
 	ok := t.DType() == p.Type.DType && t.Rank() == p.Type.Rank()
 	for i := 0; ok && i < t.Rank(); i++ {
 		n, isConst := p.Type.Shape[i].Const()
@@ -213,7 +257,7 @@ func (f *File) fits(p *ir.Value, t *tensor.Tensor, what string) error {
 	if ok {
 		return nil
 	}
-	return f.fault(p, fmt.Sprintf("the %s for %%%s has the wrong type", what, p.Name), p.Type.String(), typeOf(t), "")
+	return f.fault(p, fmt.Sprintf("the %s for %%%s has the wrong type", what, name), p.Type.String(), typeOf(t), "")
 }
 
 // bindFault points a mismatch of sizes at its parameter.
@@ -224,23 +268,15 @@ func (f *File) bindFault(err error) error {
 	}
 	p := be.Param
 	if p == nil {
-		return fmt.Errorf("@%s: %w", f.Func.Name, err)
+		return fmt.Errorf("%s: @%s: %w", f.Path, f.Func.Name, err)
 	}
-	return f.fault(p, "%"+p.Name+": "+be.What, be.Expected, be.Got, be.Hint)
+	name := f.paramNames()[slices.Index(f.Func.Params, p)]
+	return f.fault(p, "%"+name+": "+be.What, be.Expected, be.Got, be.Hint)
 }
 
 func typeOf(t *tensor.Tensor) string { return shapeText(t.DType(), t.Shape()) }
 
 func shapeText(dt tensor.DType, shape []int) string { return ir.TConst(dt, shape...).String() }
-
-func contains(names []string, s string) bool {
-	for _, n := range names {
-		if n == s {
-			return true
-		}
-	}
-	return false
-}
 
 // list prints at most eight names.
 func list(names []string, none string) string {

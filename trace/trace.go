@@ -25,6 +25,7 @@ import (
 // File is a trace read from a file.
 type File struct {
 	Path   string
+	Text   string // as it was read
 	Func   *ir.Func
 	Source *ir.SourceText
 }
@@ -71,7 +72,7 @@ func Parse(name, src string) (*File, error) {
 	if err := diags.Err(); err != nil {
 		return nil, err
 	}
-	return &File{Path: name, Func: f, Source: source}, nil
+	return &File{Path: name, Text: src, Func: f, Source: source}, nil
 }
 
 // Format is the trace in canonical form: one value per line, types printed,
@@ -95,5 +96,34 @@ func (f *File) WeightsPath() string {
 // fault is a diagnostic about a parameter of the file.
 func (f *File) fault(p *ir.Value, msg, expected, got, hint string) error {
 	d := &diag.Diagnostic{Pos: p.Pos, Msg: msg, Expected: expected, Got: got, Hint: hint}
+	if p.Pos.File == f.Path && p.Pos.IsKnown() { // else the text names another place
+		d.Line = f.line(p.Pos.Line)
+		d.Len = underline(d.Line, p.Pos.Col-1)
+	}
 	return diag.List{d}
+}
+
+// line is the text's line n, from 1, without its end; empty if there is none.
+func (f *File) line(n int) string {
+	text := f.Text
+	for ; n > 1; n-- {
+		_, rest, ok := strings.Cut(text, "\n")
+		if !ok {
+			return ""
+		}
+		text = rest
+	}
+	text, _, _ = strings.Cut(text, "\n")
+	return strings.TrimRight(text, "\r")
+}
+
+// underline is the length of the name that begins at a column of a line.
+func underline(line string, col int) int {
+	if col < 0 || col >= len(line) {
+		return 1
+	}
+	if n := strings.IndexAny(line[col:], ": \t"); n > 0 {
+		return n
+	}
+	return 1
 }

@@ -107,7 +107,6 @@ func flopText(n float64) string {
 	return scaled(n/1e3, 1e3, "kFLOP", "MFLOP", "GFLOP", "TFLOP")
 }
 
-
 // rate is n per second in units of 1e9.
 func rate(n float64, d time.Duration) string {
 	if n <= 0 || d <= 0 {
@@ -138,7 +137,7 @@ func clip(s string, n int) string {
 		return s
 	}
 	r := []rune(s)
-	if n <= 3 {
+	if n <= 8 {
 		return string(r[:max(n, 0)])
 	}
 	return string(r[:n-3]) + "..."

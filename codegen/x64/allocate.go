@@ -37,6 +37,9 @@ func (g *emitter) allocate(fixed int) int {
 	if g.p.pre != nil {
 		need = max(need, g.p.need(g.p.pre, 1))
 	}
+	if g.p.tile != nil {
+		need = max(need, 8) // transpose
+	}
 	g.choosePins(total-need, most)
 	return most
 }

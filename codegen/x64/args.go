@@ -16,6 +16,7 @@ type filler struct {
 	mode    mode
 	lanes   int
 	bytes   int // of a vector
+	tile    *tilePlan
 }
 
 type filledAccess struct{ dyn, esize int32 } // first slot in layout.dyn
@@ -32,7 +33,7 @@ type filledSize struct {
 }
 
 func newFiller(p *plan) filler {
-	f := filler{outer: p.nest.Outer, vec: p.nest.Vec, mode: p.mode, lanes: p.lanes, bytes: p.full.Bytes()}
+	f := filler{outer: p.nest.Outer, vec: p.nest.Vec, mode: p.mode, lanes: p.lanes, bytes: p.full.Bytes(), tile: p.tile}
 	for i := range p.accs {
 		f.accs = append(f.accs, filledAccess{int32(p.accs[i].dynAt), p.accs[i].esize})
 	}
@@ -122,6 +123,10 @@ func (c *Code) fillStream(args unsafe.Pointer, bn *codegen.BoundNest, s int) {
 		axis := l.levels[l.nOuter].axis
 		*word(args, l.rewind[s]) = -bn.Extent[axis] * strides[axis] * st.esize
 	}
+	if t := f.tile; t != nil {
+		span := strides[t.axis] * st.esize * int64(f.lanes)
+		*word(args, t.back[s]), *word(args, t.ahead[s]) = -span, span
+	}
 	if f.vec < 0 {
 		return
 	}
@@ -145,7 +150,7 @@ func (c *Code) Place(args unsafe.Pointer, box codegen.Box) {
 	l, f := c.layout, &c.fill
 	for i := range l.nOuter {
 		lv := &l.levels[i]
-		*word(args, lv.n), *word(args, lv.lo) = box.Hi[i]-box.Lo[i], box.Lo[i]
+		*word(args, lv.n), *word(args, lv.lo) = box.Hi[lv.box]-box.Lo[lv.box], box.Lo[lv.box]
 	}
 	vecLo := int64(0)
 	if f.mode == modeOuter {
@@ -159,11 +164,11 @@ func (c *Code) Place(args unsafe.Pointer, box codegen.Box) {
 		for i := l.nOuter - 1; i >= 0; i-- {
 			lv := &l.levels[i]
 			step := *word(args, lv.step[s])
-			at += box.Lo[i] * step
+			at += box.Lo[lv.box] * step
 			if lv.inc[s] != 0 {
 				*word(args, lv.inc[s]) = step - inside
 			}
-			inside = (box.Hi[i] - box.Lo[i]) * step
+			inside = (box.Hi[lv.box] - box.Lo[lv.box]) * step
 		}
 		if vecLo != 0 {
 			at += vecLo * *word(args, l.vecStep[s])

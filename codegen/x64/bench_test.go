@@ -93,6 +93,21 @@ func BenchmarkRows(b *testing.B) {
 	benchmark(b, "layernorm", layerNorm(b), sizes, Options{})
 }
 
+// BenchmarkTranspose copies a transposed matrix.
+func BenchmarkTranspose(b *testing.B) {
+	k := codegen.NewKernel("transpose")
+	n := sym("N")
+	x := k.Buffer(codegen.Input, "x", tensor.F32, n.Mul(n))
+	y := k.Buffer(codegen.Output, "y", tensor.F32, n.Mul(n))
+	s := k.Nest(axes("ij", n, n), 2)
+	s.Once()
+	s.Store(rowMajor(y, n), s.Load(codegen.AtExpr(x, con(0), con(1), n)))
+	kernel := build(b, k)
+	for _, size := range []int64{256, 2000} {
+		benchmark(b, fmt.Sprint(size), kernel, map[string]int64{"N": size}, Options{})
+	}
+}
+
 func BenchmarkCompile(b *testing.B) {
 	for name, k := range map[string]*codegen.Kernel{"gelu": gelu(b), "softmax": softmax(b, tensor.F32), "layernorm": layerNorm(b)} {
 		for target, f := range targets(b) {

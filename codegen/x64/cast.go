@@ -74,6 +74,13 @@ func cast(g *emitter, v codegen.Val, in *codegen.Inst) {
 		s := g.src(in.A)
 		g.RR(r.op, g.widest(from, to), g.def(v), 0, s, 0)
 	}
+	if from.size() == 8 && to.size() == 4 && to != kBool && !g.p.wide { // uniform: spread the first lane
+		d := asm.V(g.reg[g.at(v)])
+		if p := g.pin[g.at(v)]; p >= 0 {
+			d = asm.V(p)
+		}
+		g.RR(asm.VBROADCASTSS, g.p.full, d, 0, d, 0)
+	}
 }
 
 // widest is the vector length of a conversion.
@@ -91,7 +98,9 @@ func castToMask(g *emitter, v codegen.Val, in *codegen.Inst) {
 	g.zero(z, g.vlOf(k))
 	if g.p.z {
 		op, imm := compareOp(k, codegen.Ne)
-		g.RRi(op, g.vlOf(k), asm.V(g.kdef(v)), x, z, 0, imm)
+		d := g.kdef(v)
+		g.RRi(op, g.vlOf(k), asm.V(d), x, z, 0, imm)
+		g.spreadMask(d, k)
 		return
 	}
 	d := g.defLate(v)
@@ -238,7 +247,11 @@ func castLanes(g *emitter, v codegen.Val, in *codegen.Inst) {
 	g.RM(asm.VMOVUPSst, g.vl(in.A), g.src(in.A), 0, asm.Ptr(asm.RDI, slots[0]), 0)
 	t, z := g.tmp(), g.tmp()
 	g.zero(z, asm.X128)
-	g.MOVi(asm.RBX, int64(1)<<g.p.lanes-1)
+	lanes := g.p.lanes
+	if !g.p.wide { // uniform
+		lanes = 1
+	}
+	g.MOVi(asm.RBX, int64(1)<<lanes-1)
 	g.laneLoop(func() {
 		x := asm.PtrX(asm.RDI, asm.RCX, log2(int32(from.Size())), slots[0])
 		d := asm.PtrX(asm.RDI, asm.RCX, log2(int32(to.Size())), slots[1])
@@ -254,7 +267,11 @@ func castLanes(g *emitter, v codegen.Val, in *codegen.Inst) {
 			g.MOVst(d, asm.RAX)
 		}
 	})
-	g.RM(asm.VMOVUPSld, g.vl(v), g.def(v), 0, asm.Ptr(asm.RDI, slots[1]), 0)
+	op := asm.VMOVUPSld
+	if !g.p.wide {
+		op = spread(kindOf(to))
+	}
+	g.RM(op, g.vl(v), g.def(v), 0, asm.Ptr(asm.RDI, slots[1]), 0)
 }
 
 // saturateLane truncates the float at x to RAX; it uses RDX.

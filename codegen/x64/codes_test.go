@@ -3,6 +3,7 @@
 package x64
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,7 +83,7 @@ func checkLengths(t *testing.T, k *codegen.Kernel, tol float64) {
 func TestConstOperands(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F32, tensor.F64} {
 		for _, c := range []codegen.Code{codegen.Add, codegen.Sub, codegen.Min, codegen.Max} {
-			for _, x := range []float64{0, 1.5, -0.0, -2} {
+			for _, x := range []float64{0, 1.5, math.Copysign(0, -1), -2} {
 				k := pointwise(t, c.String(), []tensor.DType{dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 					return n.Op(codegen.Sub, n.Op(c, a[0], n.ConstF(dt, x)), n.Op(c, n.ConstF(dt, -x), a[0]))
 				})

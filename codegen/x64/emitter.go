@@ -22,6 +22,7 @@ type emitter struct {
 	base    int  // first vector of the body, counted from the index register
 	tail    bool // some lanes are beyond the end: k7 or ymm15 says which are not
 	uniform bool // one point, all lanes alike
+	tiled   bool // transposed loads read their tiles
 	nt      bool // aligned: non-temporal stores allowed
 	pos     int32
 	c       int // copy being emitted
@@ -43,7 +44,6 @@ type emitter struct {
 	insts  int
 	pinned int
 	acc    []accumulator
-	accOf  *segment
 }
 
 // file is one register file.

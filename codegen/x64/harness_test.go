@@ -156,7 +156,7 @@ func checkTarget(t *testing.T, name string, c *compiled, sizes map[string]int64,
 	}
 	require.NoError(t, codegen.Interpret(b, want))
 	for _, atEnd := range []bool{true, false} {
-		for _, points := range []int64{0, 50} {
+		for _, points := range []int64{0, 50, 700} {
 			bufs := make([][]byte, len(b.Lens))
 			mem := make([]*guarded, len(b.Lens))
 			for i := range bufs {

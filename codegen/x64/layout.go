@@ -1,6 +1,10 @@
 package x64
 
-import "jitc/codegen"
+import (
+	"slices"
+
+	"jitc/codegen"
+)
 
 // layout is the argument block: where each run-time number lies, in bytes from
 // its start. Its machine-word part is filled once per recording, a few words of
@@ -33,6 +37,7 @@ type layout struct {
 // level is the slots of one scalar loop.
 type level struct {
 	axis             int
+	box              int // an outer axis's place in Nest.Outer
 	n, count, lo, at int32
 	inc              []int32 // by stream; 0: does not move
 	step             []int32 // by stream: bytes per step of the axis, read by Place
@@ -51,7 +56,7 @@ func newLayout(p *plan) *layout {
 	l.vecN, l.vecLo = l.word(), l.word()
 	l.save = [2]int32{l.word(), l.word()}
 	for _, a := range append(append([]int(nil), p.outer...), p.inner...) {
-		l.levels = append(l.levels, level{axis: a, n: l.word(), count: l.word(), lo: l.word(), at: l.word()})
+		l.levels = append(l.levels, level{axis: a, box: slices.Index(p.nest.Outer, a), n: l.word(), count: l.word(), lo: l.word(), at: l.word()})
 	}
 	for s := range p.streams {
 		l.ptr, l.base, l.rewind = append(l.ptr, l.word()), append(l.base, l.word()), append(l.rewind, l.word())
@@ -72,6 +77,9 @@ func newLayout(p *plan) *layout {
 		}
 	}
 	l.values(p)
+	if p.tile != nil {
+		p.tile.place(p, l)
+	}
 	l.spill = l.block(0, 64)
 	return l
 }

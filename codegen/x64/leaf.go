@@ -32,13 +32,6 @@ func (g *emitter) splat(bits uint64, size int) operand {
 	return operand{mem: true, m: g.ConstBytes(b[:])}
 }
 
-// splatV is a temporary register that holds a constant in every lane.
-func (g *emitter) splatV(bits uint64, size int) asm.V {
-	d := g.tmp()
-	g.setConst(d, bits, size, g.p.full)
-	return d
-}
-
 // setConst puts a constant into every lane of d.
 func (g *emitter) setConst(d asm.V, bits uint64, size int, l asm.VL) {
 	switch {

@@ -24,7 +24,11 @@ func (g *emitter) kernel() {
 		}
 	}
 	g.loadPins()
-	g.loops(0, g.lay.nOuter, ^uint64(0), g.outerPoint)
+	if g.p.tile != nil {
+		g.loops(0, g.lay.nOuter-1, ^uint64(0), func() { g.tileLoop(g.p.streamsOf(nil)) })
+	} else {
+		g.loops(0, g.lay.nOuter, ^uint64(0), g.outerPoint)
+	}
 	if g.streamsNT() {
 		g.SFENCE()
 	}

@@ -23,7 +23,9 @@ func compare(g *emitter, v codegen.Val, in *codegen.Inst) {
 		op, imm := compareOp(k, in.Op)
 		a := g.src(in.A)
 		b := g.rm(in.B)
-		g.opi(op, g.vlOf(k), asm.V(g.kdef(v)), a, b, int(imm))
+		d := g.kdef(v)
+		g.opi(op, g.vlOf(k), asm.V(d), a, b, int(imm))
+		g.spreadMask(d, k)
 	case k.float():
 		op := asm.VCMPPSv
 		if k == kF64 {
@@ -39,6 +41,13 @@ func compare(g *emitter, v codegen.Val, in *codegen.Inst) {
 		d := g.defLate(v)
 		g.compareInts(in.Op, k, d, a, b)
 		g.canonical(d, d, k.size())
+	}
+}
+
+// spreadMask makes the mask of a uniform 8-byte comparison one for all lanes.
+func (g *emitter) spreadMask(d asm.K, k kind) {
+	if k.size() == 8 && !g.p.wide {
+		g.KK3(asm.KUNPCKBW, d, d, d)
 	}
 }
 

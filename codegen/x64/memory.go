@@ -85,6 +85,10 @@ func load(g *emitter, v codegen.Val, in *codegen.Inst) {
 		return
 	}
 	a := &g.p.accs[in.Acc]
+	if m, ok := g.tileOf(v); ok {
+		g.RM(asm.VMOVUPSld, g.vl(v), g.def(v), 0, m, 0)
+		return
+	}
 	switch pt := g.pitchOf(in.Acc); {
 	case pt == pitchAny || g.vary(a):
 		g.loadLanes(v, in, a)

@@ -227,7 +227,8 @@ func TestRandomNests(t *testing.T) {
 				sizes[n] = int64(r.IntN(40))
 			}
 		}
-		check(t, k, sizes, seed, 0, Options{Unroll: []int{0, 0, 1, 2, 4}[r.IntN(5)]})
+		unroll := []int{0, 0, 1, 2, 4}[r.IntN(5)]
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { check(t, k, sizes, seed, 0, Options{Unroll: unroll}) })
 	}
 }
 

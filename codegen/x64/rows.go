@@ -20,11 +20,6 @@ const (
 	numKinds
 )
 
-var kinds = map[tensor.DType]kind{
-	tensor.F32: kF32, tensor.F64: kF64, tensor.I32: kI32, tensor.I64: kI64,
-	tensor.U32: kU32, tensor.U64: kU64, tensor.Bool: kBool,
-}
-
 var kindTypes = [numKinds]tensor.DType{
 	tensor.F32, tensor.F64, tensor.I32, tensor.I64, tensor.U32, tensor.U64, tensor.Bool,
 }

@@ -15,11 +15,7 @@ type interpreted struct {
 	machines sync.Pool // *machineRun
 }
 
-func (k *kernel) bindInterpreted(sizes map[string]int64) (executors.Launch, error) {
-	b, err := codegen.Bind(k.loops, sizes)
-	if err != nil {
-		return nil, err
-	}
+func bindInterpreted(b *codegen.Bound) *interpreted {
 	l := &interpreted{b: b, offsets: make([]int, len(b.Lens))}
 	for i, buf := range b.Kernel.Bufs {
 		if buf.Kind == codegen.Temp {
@@ -27,7 +23,7 @@ func (k *kernel) bindInterpreted(sizes map[string]int64) (executors.Launch, erro
 			l.temps += alignUp(int(b.Lens[i]) * buf.DType.Size())
 		}
 	}
-	return l, nil
+	return l
 }
 
 // ScratchBytes is what the temporaries need; a machine has the rest itself.

@@ -50,7 +50,7 @@ func (e *Executor) kernel(region *ir.Func, loops *codegen.Kernel, o executors.Op
 func (k *kernel) emit() error {
 	if !k.executor.emits {
 		k.interpreted = "no machine code for this processor"
-		return nil
+		return k.expand()
 	}
 	legal, err := codegen.Legalize(k.loops, x64.Target(k.executor.features, k.opts.FastMath))
 	if err != nil {
@@ -62,7 +62,7 @@ func (k *kernel) emit() error {
 		var unsupported *x64.Unsupported
 		if errors.As(err, &unsupported) {
 			k.steps, k.interpreted = nil, unsupported.Reason
-			return nil
+			return k.expand()
 		}
 		if err != nil {
 			return err
@@ -70,6 +70,14 @@ func (k *kernel) emit() error {
 		k.steps = append(k.steps, step)
 	}
 	return nil
+}
+
+// expand prepares the loop nests for interpretation: elementary functions by the
+// same expansions as in machine code, so that results differ little between
+// processors.
+func (k *kernel) expand() (err error) {
+	k.legal, err = codegen.Legalize(k.loops, codegen.Target{FastMath: k.opts.FastMath})
+	return err
 }
 
 func (k *kernel) step(s *codegen.Step) (out stepCode, err error) {
@@ -92,7 +100,7 @@ func (k *kernel) step(s *codegen.Step) (out stepCode, err error) {
 }
 
 func (k *kernel) describe(region *ir.Func) {
-	bytes, flops := codegen.Cost(region)
+	bytes, flops := executors.Cost(region)
 	k.info = executors.Info{Executor: Name, Kind: "loops", Bytes: bytes, Flops: flops}
 	var stats []x64.Stats
 	for _, s := range k.steps {
@@ -130,15 +138,16 @@ func (k *kernel) Dump(stage string) (string, bool) {
 
 // Bind proves the sizes safe and prepares a launch.
 func (k *kernel) Bind(sizes map[string]int64) (executors.Launch, error) {
-	if k.steps == nil {
-		return k.bindInterpreted(sizes)
-	}
 	b, err := codegen.Bind(k.legal, sizes)
-	if errors.Is(err, codegen.ErrIndexWidth) {
-		return k.bindInterpreted(sizes) // beyond 2^31: correct, if slow
+	wide := errors.Is(err, codegen.ErrIndexWidth) // indices beyond 2^31: correct, if slow
+	if wide {
+		b, err = codegen.Bind(k.loops, sizes)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if wide || k.steps == nil {
+		return bindInterpreted(b), nil
 	}
 	return k.bindCode(b)
 }

@@ -11,7 +11,6 @@ import (
 	"jitc/executors"
 	"jitc/fusion"
 	"jitc/ir"
-	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
@@ -63,14 +62,8 @@ func (k kernel) Bind(sizes map[string]int64) (executors.Launch, error) {
 }
 
 func (k kernel) Info() executors.Info {
-	bytes := dim.Const(0)
-	for _, p := range k.region.Params {
-		bytes = bytes.Add(p.Type.Bytes())
-	}
-	for _, t := range k.region.ResultTypes() {
-		bytes = bytes.Add(t.Bytes())
-	}
-	return executors.Info{Executor: executors.Reference, Kind: "reference", Detail: "evaluated in plain Go", Bytes: bytes}
+	bytes, flops := executors.Cost(k.region)
+	return executors.Info{Executor: executors.Reference, Kind: "reference", Detail: "evaluated in plain Go", Bytes: bytes, Flops: flops}
 }
 
 func (kernel) Dump(string) (string, bool) { return "", false }

@@ -105,9 +105,20 @@ func (g *generator) params() {
 	}
 }
 
-// results returns the last value and up to three others.
+// results returns the last value; and either every other value that nothing uses,
+// or up to three of any.
 func (g *generator) results() {
-	g.f.Results = []*ir.Value{g.pool[len(g.pool)-1]}
+	last := g.pool[len(g.pool)-1]
+	g.f.Results = []*ir.Value{last}
+	if g.rng.IntN(2) == 0 {
+		uses := g.f.Uses()
+		for _, v := range g.f.Values {
+			if uses[v.ID] == 0 && v != last {
+				g.f.Results = append(g.f.Results, v)
+			}
+		}
+		return
+	}
 	for range g.rng.IntN(4) {
 		g.f.Results = append(g.f.Results, g.pick())
 	}

@@ -31,6 +31,7 @@ var opRows = []opRow{
 	{2, false, (*generator).reverse},
 	{2, false, (*generator).pad},
 	{2, false, (*generator).concat},
+	{1, false, (*generator).rejoin},
 	{1, false, (*generator).gather},
 	{1, false, (*generator).dynamicSlice},
 	{1, false, (*generator).dynamicUpdate},
@@ -64,7 +65,8 @@ func (g *generator) row() opRow {
 func oneOf(rng *rand.Rand, ops ...ir.Op) ir.Op { return ops[rng.IntN(len(ops))] }
 
 func (g *generator) unary() *ir.Value {
-	op := oneOf(g.rng, ir.OpNeg, ir.OpNeg, ir.OpAbs, ir.OpSign, ir.OpFloor, ir.OpSqrt, ir.OpRsqrt, ir.OpExp, ir.OpLog,
+	op := oneOf(g.rng, ir.OpNeg, ir.OpNeg, ir.OpAbs, ir.OpSign, ir.OpFloor, ir.OpCeil, ir.OpRound, ir.OpTrunc,
+		ir.OpSqrt, ir.OpRsqrt, ir.OpExp, ir.OpLog,
 		ir.OpTanh, ir.OpSigmoid, ir.OpNot, ir.OpNot, ir.OpIsNaN, ir.OpIsFinite)
 	return g.emit(op, []*ir.Value{g.pick()})
 }
@@ -116,6 +118,8 @@ func (g *generator) number(dt tensor.DType) any {
 	switch {
 	case dt == tensor.Bool:
 		return g.rng.IntN(2) == 0
+	case dt.IsFloat() && g.rng.IntN(8) == 0:
+		return int64(g.rng.IntN(3))
 	case dt.IsFloat() && g.rng.IntN(2) == 0:
 		return specialFloats[g.rng.IntN(len(specialFloats))]
 	case dt.IsFloat():

@@ -127,6 +127,30 @@ func (g *generator) concat() *ir.Value {
 	return g.emit(ir.OpConcat, args, ir.Attr{Name: "axis", Value: int64(g.rng.IntN(x.Type.Rank()))})
 }
 
+// rejoin cuts a value in two along an axis and joins the parts, in either order.
+func (g *generator) rejoin() *ir.Value {
+	x := g.pickWhere(func(v *ir.Value) bool { return v.Type.Rank() > 0 })
+	if x == nil {
+		return nil
+	}
+	axis := g.rng.IntN(x.Type.Rank())
+	part := func(end int, at dim.Expr) *ir.Value {
+		bounds := [2][]dim.Expr{make([]dim.Expr, x.Type.Rank()), slices.Clone(x.Type.Shape)}
+		bounds[end][axis] = at
+		return g.emit(ir.OpSlice, []*ir.Value{x}, ir.Attr{Name: "starts", Value: bounds[0]}, ir.Attr{Name: "limits", Value: bounds[1]})
+	}
+	lo, _ := g.f.Facts.Range(x.Type.Shape[axis])
+	at := dim.Const(g.rng.Int64N(lo + 1))
+	parts := []*ir.Value{part(1, at), part(0, at)}
+	if parts[0] == nil || parts[1] == nil {
+		return nil
+	}
+	if g.rng.IntN(4) == 0 {
+		slices.Reverse(parts)
+	}
+	return g.emit(ir.OpConcat, parts, ir.Attr{Name: "axis", Value: int64(axis)})
+}
+
 // gather indexes an axis that is never empty.
 func (g *generator) gather() *ir.Value {
 	x := g.pickWhere(func(v *ir.Value) bool { return v.Type.Rank() > 0 && g.notEmpty(v) })

@@ -83,9 +83,13 @@ func (d *Diagnostic) excerpt(b *strings.Builder) {
 	if len(line) > maxExcerpt { // keep the fault in view
 		from := max(0, min(col-maxExcerpt/3, len(line)-maxExcerpt))
 		to := min(len(line), from+maxExcerpt)
+		cut := to < len(line)
 		line, col = line[from:to], col-from
 		if from > 0 {
 			line = "..." + line[3:]
+		}
+		if cut {
+			line = line[:len(line)-3] + "..."
 		}
 	}
 	n = max(1, utf8.RuneCountInString(line[col:min(col+n, len(line))]))

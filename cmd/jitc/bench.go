@@ -1,0 +1,268 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jitc"
+	"jitc/ir/tensor"
+)
+
+// benchFlags are the flags of jitc bench.
+type benchFlags struct {
+	engine   engineFlags
+	inputs   inputFlags
+	repeat   int
+	each     bool
+	noLimits bool
+}
+
+const benchLong = `Bench runs a trace repeatedly and reports steady times: of the whole program, and
+of each kernel with its share, the memory it moves, its arithmetic, and how near
+it comes to what this machine was seen to reach in the same run.
+
+The limits are a triad (a = b + 3*c over arrays beyond the caches) and fused
+multiply-adds on registers, measured between the runs with the same threads. The
+column "limit" is the least time that a kernel's bytes and operations take at
+the limits, over its time; above 100% the data came from a cache.`
+
+const benchExample = `  jitc bench mlp.trace --dim B=64
+  jitc bench gpt2.trace --repeat 10 --threads 1
+  jitc bench mlp.trace --dim B=1 --no-limits --json`
+
+func (a *app) benchCommand() *cobra.Command {
+	f := &benchFlags{}
+	cmd := &cobra.Command{
+		Use: "bench FILE", Short: "Time a program and its kernels", Long: benchLong, Example: benchExample, Args: files(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.bench(cmd.Context(), args[0], f) },
+	}
+	f.inputs.add(cmd)
+	f.engine.addDims(cmd)
+	f.engine.add(cmd)
+	fl := cmd.Flags()
+	fl.IntVar(&f.repeat, "repeat", 20, "run `N` times")
+	fl.BoolVar(&f.each, "each", false, "list every region, not only the distinct kernels")
+	fl.BoolVar(&f.noLimits, "no-limits", false, "do not measure what the machine can reach")
+	return cmd
+}
+
+// benchReport is what jitc bench prints.
+type benchReport struct {
+	Function string           `json:"function"`
+	Sizes    map[string]int64 `json:"sizes"`
+	Threads  int              `json:"threads"`
+	Compile  time.Duration    `json:"compile"` // ns
+	Regions  int              `json:"regions"`
+	Distinct int              `json:"distinct_kernels"`
+	By       map[string]int   `json:"regions_by_executor"`
+	Runs     int              `json:"runs"`
+	Min      time.Duration    `json:"min"`    // ns
+	Median   time.Duration    `json:"median"` // ns
+	Bytes    int64            `json:"bytes"`
+	Flops    int64            `json:"flops"`
+	Arena    int              `json:"arena"` // bytes
+	Limits   *limits          `json:"limits,omitempty"`
+	Kernels  []kernelTime     `json:"kernels"`
+}
+
+// kernelTime is the time of one kernel in one run of the program: the sum over
+// its regions of the median over the runs.
+type kernelTime struct {
+	Key     string        `json:"key"`
+	Kind    string        `json:"kind"`
+	Regions []int         `json:"regions"`
+	Ops     []string      `json:"ops"`
+	Time    time.Duration `json:"time"` // ns
+	Share   float64       `json:"share"`
+	Bytes   int64         `json:"bytes"`
+	Flops   int64         `json:"flops"`
+	Bound   time.Duration `json:"bound,omitempty"` // ns, least time at the limits
+	By      string        `json:"bound_by,omitempty"`
+}
+
+func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
+	if f.repeat < 1 {
+		return badFlag("repeat", strconv.Itoa(f.repeat), "1 or more")
+	}
+	dims, err := f.engine.sizes()
+	if err != nil {
+		return err
+	}
+	file, err := a.readTrace(path)
+	if err != nil {
+		return err
+	}
+	engine, err := f.engine.open(false)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	args, sizes, err := a.arguments(file, &f.inputs, dims)
+	if err != nil {
+		return err
+	}
+	b := &benchmark{session: session{a: a, engine: engine, f: file.Func, fn: engine.FunctionAt(file.Func, dims), args: args, sizes: sizes}}
+	if !f.noLimits {
+		if b.probe, err = a.openProbe(ctx, f.engine.threads); err != nil {
+			return err
+		}
+		defer b.probe.close()
+	}
+	r, err := b.measure(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		a.writeJSON(r)
+	} else {
+		a.writeBench(r)
+	}
+	return nil
+}
+
+// openProbe prepares the limits on an engine of their own: what the machine can
+// reach does not depend on the executors that are being timed.
+func (a *app) openProbe(ctx context.Context, threads int) (*probe, error) {
+	a.progress.start("preparing the machine's limits")
+	defer a.progress.stop()
+	e, err := jitc.NewEngine(jitc.Options{Threads: threads})
+	if err != nil {
+		return nil, fault{err}
+	}
+	defer e.Close()
+	return newProbe(ctx, e, triadBytes)
+}
+
+// benchmark is a session under measurement.
+type benchmark struct {
+	session
+	probe *probe // nil: no limits
+	runs  []time.Duration
+	steps [][]time.Duration // by step
+}
+
+// limitSamples is how often the limits are measured, spread over the runs.
+const limitSamples = 5
+
+func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, error) {
+	c, entry, err := b.entry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results := entry.Recording.Results()
+	b.steps = make([][]time.Duration, len(c.Program.Steps))
+	b.a.progress.start("running @%s", b.f.Name)
+	defer b.a.progress.stop()
+	if err := b.fn.CallInto(ctx, results, b.args); err != nil { // warm
+		return nil, fault{err}
+	}
+	for i := range f.repeat {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b.a.progress.update("running @%s, %d of %d", b.f.Name, i+1, f.repeat)
+		if b.probe != nil && i%max(1, f.repeat/limitSamples) == 0 {
+			if err := b.probe.sample(); err != nil {
+				return nil, err
+			}
+		}
+		if err := b.once(ctx, results); err != nil {
+			return nil, fault{err}
+		}
+	}
+	ct := &compiledTrace{Compiled: c, sizes: b.sizes, plan: planOf(c.Program, entry.Recording)}
+	return b.report(ct, f.each), nil
+}
+
+// once times one run as a whole, and one step by step.
+func (b *benchmark) once(ctx context.Context, results []*tensor.Tensor) error {
+	entry, err := b.fn.Lookup(ctx, b.args...)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := b.fn.CallInto(ctx, results, b.args); err != nil {
+		return err
+	}
+	b.runs = append(b.runs, time.Since(start))
+	return entry.Recording.Profile(b.args, results, b.engine.Workers(), func(step int, d time.Duration) {
+		b.steps[step] = append(b.steps[step], d)
+	})
+}
+
+func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
+	regions := c.regions()
+	r := &benchReport{Function: b.f.Name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: c.Report.Time(),
+		Regions: len(regions), Distinct: c.Report.Kernels(), By: byExecutor(c.Report), Runs: len(b.runs),
+		Min: slices.Min(b.runs), Median: median(b.runs), Arena: c.plan.Arena, Kernels: []kernelTime{}}
+	if b.probe != nil {
+		r.Limits = &b.probe.limits
+	}
+	groups := groupKernels(regions)
+	if each {
+		groups = nil
+		for _, g := range regions {
+			groups = append(groups, []regionReport{g})
+		}
+	}
+	var total time.Duration
+	for _, g := range groups {
+		k := b.kernel(g, r.Limits)
+		total += k.Time
+		r.Bytes += k.Bytes
+		r.Flops += k.Flops
+		r.Kernels = append(r.Kernels, k)
+	}
+	for i := range r.Kernels {
+		r.Kernels[i].Share = float64(r.Kernels[i].Time) / max(float64(total), 1)
+	}
+	slices.SortStableFunc(r.Kernels, func(x, y kernelTime) int { return cmp.Compare(y.Time, x.Time) })
+	return r
+}
+
+// kernel sums up the regions of one kernel.
+func (b *benchmark) kernel(group []regionReport, l *limits) kernelTime {
+	k := kernelTime{Key: group[0].Key, Kind: kindText(group[0]), Ops: group[0].Ops}
+	for _, g := range group {
+		k.Regions = append(k.Regions, g.Index)
+		k.Time += median(b.steps[g.Index])
+		k.Bytes += *g.BytesAt
+		k.Flops += *g.FlopsAt
+	}
+	if l != nil {
+		k.Bound, k.By = l.bound(float64(k.Bytes), float64(k.Flops))
+	}
+	return k
+}
+
+func (a *app) writeBench(r *benchReport) {
+	fmt.Fprintf(a.out, "%s  %s  %s\n", a.style.bold("@"+r.Function), sizesText(r.Sizes), plural(r.Threads, "thread"))
+	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Distinct, r.By))
+	fmt.Fprintf(a.out, "  steady   %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
+	fmt.Fprintf(a.out, "  rates    %s GB/s, %s GFLOP/s at the median; arena %s\n",
+		rate(float64(r.Bytes), r.Median), rate(float64(r.Flops), r.Median), byteText(float64(r.Arena)))
+	if r.Limits != nil {
+		fmt.Fprintf(a.out, "  limits   %s\n", r.Limits.text())
+	}
+	fmt.Fprintln(a.out)
+	t := &table{head: []string{">time", ">share", ">bytes", ">GB/s", ">GFLOP/s", ">limit", "region", "kind", "ops"}}
+	for _, k := range r.Kernels {
+		region := fmt.Sprint(k.Regions[0])
+		if len(k.Regions) > 1 {
+			region += fmt.Sprintf(" x%d", len(k.Regions))
+		}
+		limit := "-"
+		if k.Bound > 0 {
+			limit = percent(float64(k.Bound), float64(k.Time)) + " " + k.By
+		}
+		t.add(timeText(k.Time), percent(k.Share, 1), byteText(float64(k.Bytes)), rate(float64(k.Bytes), k.Time),
+			rate(float64(k.Flops), k.Time), limit, region, k.Kind, opsText(k.Ops))
+	}
+	t.write(a.out, a.style)
+}

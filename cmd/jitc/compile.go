@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jitc"
+	"jitc/ir"
+	"jitc/ir/dim"
+	"jitc/passes"
+)
+
+// compileFlags are the flags of jitc compile.
+type compileFlags struct {
+	engine engineFlags
+	dump   []string
+	out    string
+	each   bool
+}
+
+const compileLong = `Compile compiles a trace without running it and reports what each stage did:
+times, the passes with the number of values before and after, the regions with
+their kernels, and at given sizes the memory plan.
+
+--dump prints a stage instead of the report, in the text form that jitc reads
+where the stage is a function:
+
+  trace       as given                 loops  loop nests of every kernel
+  passes      after every pass         asm    machine code of every kernel
+  a pass      after that pass          plan   the memory plan (needs all sizes)
+  canonical   after all passes         all    all of these
+  fused       divided into regions
+
+With --out each dump becomes a file of that folder, and the report is printed.`
+
+const compileExample = `  jitc compile mlp.trace
+  jitc compile mlp.trace --dim B=8
+  jitc compile mlp.trace --dump fused
+  jitc compile mlp.trace --dump all --out dumps`
+
+// stageDumps are the dumps besides those of single passes, in order.
+var stageDumps = []string{"trace", "passes", "canonical", "fused", "loops", "asm", "plan"}
+
+func (a *app) compileCommand() *cobra.Command {
+	f := &compileFlags{}
+	cmd := &cobra.Command{
+		Use: "compile FILE", Short: "Compile a trace and report or dump the stages", Long: compileLong, Example: compileExample, Args: files(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.compile(cmd.Context(), args[0], f) },
+	}
+	f.engine.addDims(cmd)
+	f.engine.add(cmd)
+	fl := cmd.Flags()
+	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, asm, plan,\nall, or a pass ("+strings.Join(passes.Names(), ", ")+")")
+	fl.StringVar(&f.out, "out", "", "write each dump to a file in `DIR`, which is made")
+	fl.BoolVar(&f.each, "each", false, "list every region, not only the distinct kernels")
+	return cmd
+}
+
+// stages is the set of dumps asked for.
+func (f *compileFlags) stages() ([]string, error) {
+	var out []string
+	for _, d := range f.dump {
+		switch {
+		case d == "all":
+			out = append(out, stageDumps...)
+		case slices.Contains(stageDumps, d) || slices.Contains(passes.Names(), d):
+			out = append(out, d)
+		default:
+			return nil, badFlag("dump", d, "one of "+strings.Join(stageDumps, " ")+" all, or a pass: "+strings.Join(passes.Names(), " "))
+		}
+	}
+	if f.out != "" && len(out) == 0 {
+		out = slices.Clone(stageDumps)
+	}
+	return out, nil
+}
+
+// compiledTrace is a compilation with what the observer saw of it.
+type compiledTrace struct {
+	*jitc.Compiled
+	path   string
+	passes []passStep
+	sizes  map[string]int64 // nil unless all are known
+	plan   *planReport      // nil unless sizes are known
+}
+
+// passStep is a pass as it was applied.
+type passStep struct {
+	name          string
+	before, after *ir.Func
+	took          time.Duration
+}
+
+func (a *app) compile(ctx context.Context, path string, f *compileFlags) error {
+	stages, err := f.stages()
+	if err != nil {
+		return err
+	}
+	dims, err := f.engine.sizes()
+	if err != nil {
+		return err
+	}
+	file, err := a.readTrace(path)
+	if err != nil {
+		return err
+	}
+	engine, err := f.engine.open(len(stages) > 0)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	c := &compiledTrace{path: path}
+	c.Compiled, err = a.compileTrace(ctx, engine, file.Func, func(pass string, before, after *ir.Func, d time.Duration) {
+		c.passes = append(c.passes, passStep{pass, before, after, d})
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.bind(dims, engine.Workers().Workers()); err != nil {
+		return err
+	}
+	return a.printCompiled(c, file.Format(), stages, f)
+}
+
+func (a *app) printCompiled(c *compiledTrace, source string, stages []string, f *compileFlags) error {
+	dumps, err := c.dumps(stages, source)
+	if err != nil {
+		return err
+	}
+	var written []string
+	if f.out != "" {
+		if written, err = writeDumps(f.out, dumps); err != nil {
+			return err
+		}
+	}
+	switch {
+	case a.json:
+		r := c.report()
+		r.Files = written
+		if f.out == "" {
+			r.Dumps = dumps
+		}
+		a.writeJSON(r)
+	case len(dumps) > 0 && f.out == "":
+		a.writeDumps(dumps)
+	default:
+		a.writeCompiled(c, f.each)
+		for _, w := range written {
+			fmt.Fprintln(a.out, "wrote "+w)
+		}
+	}
+	return nil
+}
+
+// bind finds the sizes, if the given ones and the facts decide them all, and
+// plans the memory for them.
+func (c *compiledTrace) bind(dims map[string]int64, workers int) error {
+	facts := c.Trace.Facts
+	sizes := maps.Clone(dims)
+	for sym := range dims {
+		if !slices.Contains(facts.Syms(), sym) {
+			return fmt.Errorf("the trace has no size %s: it has %s", sym, orText(listNames(facts.Syms()), "none"))
+		}
+	}
+	for _, sym := range facts.Syms() {
+		if lo, hi := facts.Range(dim.Sym(sym)); lo == hi {
+			sizes[sym] = lo
+		}
+		if _, ok := sizes[sym]; !ok {
+			return nil
+		}
+	}
+	if err := facts.Check(sizes); err != nil {
+		return fmt.Errorf("a size violates a declared fact: %w", err)
+	}
+	if err := checkSizes(c.Compiled, sizes); err != nil {
+		return err
+	}
+	rec, err := c.Program.Record(sizes, workers)
+	if err != nil {
+		return fault{err}
+	}
+	c.sizes, c.plan = sizes, planOf(c.Program, rec)
+	return nil
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"jitc"
+	"jitc/ir"
+	"jitc/ir/dim"
+	rt "jitc/runtime"
+)
+
+// compileReport is what jitc compile prints with --json.
+type compileReport struct {
+	Function string             `json:"function"`
+	Time     time.Duration      `json:"time"` // ns
+	Stages   []jitc.StageReport `json:"stages"`
+	Passes   []passReport       `json:"passes"`
+	Regions  []regionReport     `json:"regions"`
+	Kernels  int                `json:"kernels"`
+	Plan     *planReport        `json:"plan,omitempty"`
+	Dumps    []dump             `json:"dumps,omitempty"`
+	Files    []string           `json:"files,omitempty"`
+}
+
+type passReport struct {
+	Name   string        `json:"name"`
+	Before int           `json:"values_before"`
+	After  int           `json:"values_after"`
+	Time   time.Duration `json:"time"` // ns
+}
+
+// regionReport is a region's report with its costs in the function's own sizes.
+type regionReport struct {
+	Index int `json:"index"` // of the launch, from 0
+	jitc.RegionReport
+	Bytes   string `json:"bytes"` // expressions
+	Flops   string `json:"flops"`
+	BytesAt *int64 `json:"bytes_at_sizes,omitempty"`
+	FlopsAt *int64 `json:"flops_at_sizes,omitempty"`
+}
+
+func (c *compiledTrace) report() *compileReport {
+	r := &compileReport{Function: c.Trace.Name, Time: c.Report.Time(), Stages: c.Report.Stages,
+		Passes: []passReport{}, Regions: c.regions(), Kernels: c.Report.Kernels(), Plan: c.plan}
+	for _, p := range c.passes {
+		r.Passes = append(r.Passes, passReport{p.name, len(p.before.Values), len(p.after.Values), p.took})
+	}
+	return r
+}
+
+// regions are the program's regions, in the order of their launches.
+func (c *compiledTrace) regions() []regionReport {
+	out := []regionReport{}
+	for i, g := range c.Report.Regions {
+		step := &c.Program.Steps[i]
+		cost := costOf(step)
+		x := regionReport{Index: i, RegionReport: g, Bytes: cost.bytes.String(), Flops: cost.flops.String()}
+		x.Name = regionName(step.Region)
+		if c.plan != nil {
+			bytes, flops := cost.at(c.sizes)
+			x.BytesAt, x.FlopsAt = &bytes, &flops
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// cost is what a step moves and computes, in the function's sizes.
+type cost struct{ bytes, flops dim.Expr }
+
+// costOf renames the sizes of a step's kernel, which may have been compiled for
+// another region, to the function's.
+func costOf(s *rt.Step) cost {
+	info := s.Kernel.Info()
+	names := map[string]dim.Expr{}
+	for of, to := range s.Syms {
+		names[of] = dim.Sym(to)
+	}
+	return cost{info.Bytes.Subst(names), info.Flops.Subst(names)}
+}
+
+// at evaluates the cost; what cannot be evaluated counts as nothing.
+func (c cost) at(sizes map[string]int64) (bytes, flops int64) {
+	bytes, _ = c.bytes.Eval(sizes)
+	flops, _ = c.flops.Eval(sizes)
+	return bytes, flops
+}
+
+// groupKernels groups regions by kernel, in the order of first use.
+func groupKernels(regions []regionReport) [][]regionReport {
+	var groups [][]regionReport
+	at := map[string]int{}
+	for _, r := range regions {
+		i, ok := at[r.Key]
+		if !ok {
+			i = len(groups)
+			at[r.Key] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], r)
+	}
+	return groups
+}
+
+// idsText lists regions by number: "3 17 31 ...".
+func idsText(group []regionReport) string {
+	var ids []string
+	for i, r := range group {
+		if i == 3 && len(group) > 4 {
+			ids = append(ids, "...")
+			break
+		}
+		ids = append(ids, fmt.Sprint(r.Index))
+	}
+	return strings.Join(ids, " ")
+}
+
+// opsText sums up the ops of a region: "dot_general add*2 tanh".
+func opsText(ops []string) string {
+	count, order := map[string]int{}, []string{}
+	for _, op := range ops {
+		if count[op] == 0 {
+			order = append(order, op)
+		}
+		count[op]++
+	}
+	for i, op := range order {
+		if n := count[op]; n > 1 {
+			order[i] = fmt.Sprintf("%s*%d", op, n)
+		}
+	}
+	return strings.Join(order, " ")
+}
+
+func (a *app) writeCompiled(c *compiledTrace, each bool) {
+	fmt.Fprintf(a.out, "%s  %s in %s\n\n", a.style.bold("@"+c.Trace.Name),
+		programText(len(c.Report.Regions), c.Report.Kernels(), byExecutor(c.Report)), timeText(c.Report.Time()))
+	t := &table{head: []string{"stage", ">time", ">values", ""}}
+	for _, s := range c.Report.Stages {
+		t.add(s.Name, timeText(s.Time), "", "")
+		if s.Name != "passes" {
+			continue
+		}
+		for _, p := range c.passes {
+			t.add("  "+p.name, timeText(p.took), changeText(p.before, p.after), "")
+		}
+	}
+	t.write(a.out, a.style)
+	fmt.Fprintln(a.out)
+	a.writeRegions(c, each)
+	fmt.Fprintln(a.out)
+	if c.plan == nil {
+		fmt.Fprintln(a.out, a.style.dim("for bytes, flops and the memory plan give --dim SYM=N for "+listNames(c.Trace.Facts.Syms())))
+		return
+	}
+	c.plan.summary(a.out, "")
+}
+
+func changeText(before, after *ir.Func) string {
+	if len(before.Values) == len(after.Values) {
+		return fmt.Sprint(len(after.Values))
+	}
+	return fmt.Sprintf("%d -> %d", len(before.Values), len(after.Values))
+}
+
+// writeRegions prints one line per distinct kernel, or per region.
+func (a *app) writeRegions(c *compiledTrace, each bool) {
+	groups := groupKernels(c.regions())
+	if each {
+		groups = nil
+		for _, r := range c.regions() {
+			groups = append(groups, []regionReport{r})
+		}
+	}
+	t := &table{head: []string{"region", "kernel", "kind", ">code", ">bytes", ">flops", "ops"}}
+	for _, g := range groups {
+		r, bytes, flops := g[0], "-", "-"
+		if r.BytesAt != nil {
+			bytes, flops = byteText(float64(*r.BytesAt)), flopText(float64(*r.FlopsAt))
+		}
+		id := fmt.Sprint(r.Index)
+		if len(g) > 1 {
+			id += fmt.Sprintf(" x%d", len(g))
+		}
+		t.add(id, kernelText(r), kindText(r), codeText(r.Code), bytes, flops, opsText(r.Ops))
+	}
+	t.write(a.out, a.style)
+}
+
+// kernelText is a kernel's key; "=" marks one that was there already.
+func kernelText(r regionReport) string {
+	if r.Cached {
+		return clip(r.Key, 6) + "="
+	}
+	return clip(r.Key, 6)
+}
+
+// kindText says who computes a region, and how: "gemm", "reference".
+func kindText(r regionReport) string {
+	if r.Kind == r.Executor || r.Executor == "native" {
+		return r.Kind
+	}
+	return r.Executor + " " + r.Kind
+}
+
+func codeText(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return byteText(float64(n))
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jitc"
+	"jitc/fusion"
+	"jitc/ir"
+	"jitc/trace"
+)
+
+const explainLong = `Explain says why the regions of a program are what they are.
+
+Without VALUE it lists the regions with the reason why their values are together,
+and counts the reasons why others were kept apart. With VALUE, a name in the
+trace or the name of a value after the passes, it says what became of that value:
+what the passes made of it, which executors claim or refuse it and why, its
+region, and every decision about it and its neighbours.`
+
+const explainExample = `  jitc explain mlp.trace
+  jitc explain mlp.trace a0
+  jitc explain mlp.trace %probs --no-fuse`
+
+func (a *app) explainCommand() *cobra.Command {
+	f := &engineFlags{}
+	cmd := &cobra.Command{
+		Use: "explain FILE [VALUE]", Short: "Say why values are in their regions", Long: explainLong, Example: explainExample, Args: files(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			value := ""
+			if len(args) > 1 {
+				value = strings.TrimPrefix(args[1], "%")
+			}
+			return a.explain(cmd.Context(), args[0], value, f)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// explanation is a compilation with the partition that made it.
+type explanation struct {
+	*compiledTrace
+	file   *trace.File
+	engine *jitc.Engine
+	parts  *fusion.Result
+}
+
+func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) error {
+	file, err := a.readTrace(path)
+	if err != nil {
+		return err
+	}
+	engine, err := f.open(false)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	c := &compiledTrace{path: path}
+	c.Compiled, err = a.compileTrace(ctx, engine, file.Func, func(pass string, before, after *ir.Func, d time.Duration) {
+		c.passes = append(c.passes, passStep{pass, before, after, d})
+	})
+	if err != nil {
+		return err
+	}
+	e := &explanation{compiledTrace: c, file: file, engine: engine}
+	if err := e.partition(f.noFuse); err != nil {
+		return err
+	}
+	if value != "" {
+		return a.explainValue(e, value)
+	}
+	if a.json {
+		a.writeJSON(e.overview())
+	} else {
+		a.writeOverview(e.overview())
+	}
+	return nil
+}
+
+// partition divides the canonical function again, which gives the same regions
+// with the reasons that the compilation does not keep.
+func (e *explanation) partition(off bool) error {
+	var claimers []fusion.Claimer
+	for _, x := range e.engine.Executors() {
+		claimers = append(claimers, x)
+	}
+	parts, err := fusion.Partition(e.Canonical, claimers, fusion.Options{Off: off})
+	if err != nil {
+		return fault{err}
+	}
+	if len(parts.Regions) != len(e.Report.Regions) {
+		return fault{errors.New("BUG: jitc: explain found other regions than the compilation")}
+	}
+	e.parts = parts
+	return nil
+}
+
+// regionWhy is a region and the reason for it.
+type regionWhy struct {
+	Index    int      `json:"index"`
+	Kind     string   `json:"kind"`
+	Executor string   `json:"executor"`
+	Key      string   `json:"key"`
+	Members  []string `json:"members"`
+	Why      string   `json:"why"`
+	Detail   string   `json:"detail"` // of the kernel
+	Like     []int    `json:"like,omitempty"`
+
+	ops string
+}
+
+func (e *explanation) region(i int) regionWhy {
+	g, r := e.parts.Regions[i], e.Report.Regions[i]
+	w := regionWhy{Index: i, Kind: g.Kind.String(), Executor: r.Executor, Key: r.Key, Members: []string{},
+		Why: g.Why, Detail: r.Detail, ops: opsText(r.Ops)}
+	for _, m := range g.Members {
+		w.Members = append(w.Members, e.parts.Name(m))
+	}
+	return w
+}
+
+// overview sums up all regions and decisions.
+type overview struct {
+	Function string        `json:"function"`
+	Regions  []regionWhy   `json:"regions"`
+	Reasons  []reasonCount `json:"reasons"`
+}
+
+// reasonCount is how often a reason was given, the names of values aside.
+type reasonCount struct {
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Count   int    `json:"count"`
+	Example string `json:"example"`
+}
+
+func (e *explanation) overview() *overview {
+	o := &overview{Function: e.Trace.Name, Regions: []regionWhy{}, Reasons: e.reasons()}
+	for _, g := range groupKernels(e.regions()) {
+		w := e.region(g[0].Index)
+		for _, other := range g[1:] {
+			w.Like = append(w.Like, other.Index)
+		}
+		o.Regions = append(o.Regions, w)
+	}
+	return o
+}
+
+var valueName = regexp.MustCompile(`%[^\s,:]+`)
+
+func (e *explanation) reasons() []reasonCount {
+	out := []reasonCount{}
+	at := map[string]int{}
+	for _, d := range e.parts.Decisions {
+		general := valueName.ReplaceAllString(d.Reason, "%_")
+		key := d.Verdict.String() + general
+		if _, ok := at[key]; !ok {
+			at[key] = len(out)
+			out = append(out, reasonCount{Verdict: d.Verdict.String(), Reason: general, Example: e.subject(d)})
+		}
+		out[at[key]].Count++
+	}
+	slices.SortStableFunc(out, func(a, b reasonCount) int { return strings.Compare(a.Verdict, b.Verdict) })
+	return out
+}
+
+// subject names what a decision is about: "%h", "%h -> %a".
+func (e *explanation) subject(d fusion.Decision) string {
+	if d.Consumer == nil {
+		return e.parts.Name(d.Producer)
+	}
+	return e.parts.Name(d.Producer) + " -> " + e.parts.Name(d.Consumer)
+}
+
+func (a *app) writeOverview(o *overview) {
+	n := 0
+	for _, r := range o.Regions {
+		n += 1 + len(r.Like)
+	}
+	fmt.Fprintf(a.out, "%s  %s, %s\n", a.style.bold("@"+o.Function), plural(n, "region"), plural(len(o.Regions), "kernel"))
+	for _, r := range o.Regions {
+		fmt.Fprintln(a.out)
+		a.writeRegionWhy(r)
+	}
+	if len(o.Reasons) == 0 {
+		return
+	}
+	fmt.Fprintln(a.out)
+	t := &table{head: []string{">", "verdict", "reason, %_ standing for a value"}}
+	for _, r := range o.Reasons {
+		t.add(fmt.Sprint(r.Count), r.Verdict, r.Reason)
+	}
+	t.write(a.out, a.style)
+}
+
+func (a *app) writeRegionWhy(r regionWhy) {
+	fmt.Fprintf(a.out, "%s  %s, %s, kernel %s\n", a.style.bold(fmt.Sprintf("region %d", r.Index)), r.Kind, r.Executor, clip(r.Key, 8))
+	a.item("ops", r.ops)
+	a.item("computes", strings.Join(r.Members, " "))
+	a.item("together", r.Why)
+	a.item("kernel", r.Detail)
+	if len(r.Like) > 0 {
+		a.item("like it", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(r.Like)), " "), "[]"))
+	}
+}
+
+// item prints a labelled text, wrapped.
+func (a *app) item(label, text string) {
+	if text == "" {
+		return
+	}
+	for _, l := range wrap(text, columns-13) {
+		fmt.Fprintf(a.out, "  %-9s  %s\n", label, l)
+		label = ""
+	}
+}

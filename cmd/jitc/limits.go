@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"jitc"
+	"jitc/codegen/x64/asm"
+	"jitc/codegen/x64/gemm"
+	"jitc/executors"
+	"jitc/executors/native/exec"
+	"jitc/ir/tensor"
+	rt "jitc/runtime"
+	"jitc/trace"
+)
+
+// limits is what this machine was seen to reach, with the threads of the run.
+type limits struct {
+	Triad      float64 `json:"triad_bytes_per_s"` // 0: not measured
+	TriadBytes int     `json:"triad_array_bytes"`
+	FMA        float64 `json:"fma_flops_per_s"` // f32; 0: not measured
+	Note       string  `json:"note,omitempty"`  // why something was not measured
+}
+
+// triadBytes is the size of each of the three arrays of the triad: beyond the
+// caches of most machines.
+const triadBytes = 64 << 20
+
+// probe measures the limits. Not safe for concurrent use.
+//
+// The bandwidth is that of a[i] = b[i] + 3*c[i] (McCalpin's STREAM triad), as
+// jitc compiles it, counted as two reads and one write; the arithmetic limit is
+// that of independent fused multiply-adds on registers.
+type probe struct {
+	limits  limits
+	workers executors.Workers
+	triad   *rt.Recording
+	args    []*tensor.Tensor
+	out     []*tensor.Tensor
+	fma     *exec.Code
+	flops   int // of one iteration of fma
+}
+
+const triadTrace = `func @triad(%%b: f32[%[1]d], %%c: f32[%[1]d]) -> f32[%[1]d] {
+  %%m: f32[%[1]d] = mul(%%c, 3.0)
+  %%a: f32[%[1]d] = add(%%b, %%m)
+  return %%a
+}
+`
+
+// newProbe prepares the measurements with arrays of that many bytes. What cannot
+// be measured here is noted.
+func newProbe(ctx context.Context, e *jitc.Engine, arrayBytes int) (*probe, error) {
+	p := &probe{workers: e.Workers(), limits: limits{TriadBytes: arrayBytes}}
+	if err := p.prepareTriad(ctx, e, arrayBytes/4); err != nil {
+		return nil, err
+	}
+	return p, p.prepareFMA()
+}
+
+func (p *probe) prepareTriad(ctx context.Context, e *jitc.Engine, n int) error {
+	file, err := trace.Parse("triad", fmt.Sprintf(triadTrace, n))
+	if err != nil {
+		return fault{err}
+	}
+	c, err := e.Compile(ctx, file.Func, nil)
+	if err != nil {
+		return fault{err}
+	}
+	for _, r := range c.Report.Regions {
+		if r.Code == 0 {
+			p.limits.Note = "limits not measured: no machine code (" + r.Detail + ")"
+			return nil
+		}
+	}
+	for range file.Func.Params { // pages must be written once to be real
+		t, err := tensor.Generate(tensor.Rule{Kind: "ones"}, tensor.F32, []int{n})
+		if err != nil {
+			return fault{err}
+		}
+		p.args = append(p.args, t)
+	}
+	if p.triad, err = c.Program.Record(map[string]int64{}, p.workers.Workers()); err != nil {
+		return fault{err}
+	}
+	p.out = p.triad.Results()
+	return nil
+}
+
+func (p *probe) prepareFMA() error {
+	f := asm.Detect()
+	if !f.AVX2 || !f.FMA || !exec.Supported() {
+		return nil
+	}
+	isa := gemm.AVX2
+	if f.AVX512 {
+		isa = gemm.AVX512
+	}
+	code, flops := gemm.EmitFMAProbe(isa, tensor.F32)
+	var err error
+	p.flops = flops
+	if p.fma, err = exec.Load(code); err != nil {
+		return fault{err}
+	}
+	return nil
+}
+
+func (p *probe) close() {
+	if p.fma != nil {
+		p.fma.Free()
+	}
+}
+
+// sample measures both limits once and keeps the best seen.
+func (p *probe) sample() error {
+	if p.triad != nil {
+		start := time.Now()
+		if err := p.triad.Run(p.args, p.out, p.workers); err != nil {
+			return fault{err}
+		}
+		moved := float64(3 * p.limits.TriadBytes)
+		p.limits.Triad = max(p.limits.Triad, moved/time.Since(start).Seconds())
+	}
+	if p.fma != nil {
+		start := time.Now()
+		n := p.runFMA()
+		p.limits.FMA = max(p.limits.FMA, n/time.Since(start).Seconds())
+	}
+	return nil
+}
+
+// fmaIterations keeps one call of the probe well below the 250 us that machine
+// code may take; fmaChunks calls per worker take some milliseconds.
+const (
+	fmaIterations = 4000
+	fmaChunks     = 32
+)
+
+// runFMA runs the probe on every worker and returns the operations done.
+func (p *probe) runFMA() float64 {
+	chunks := fmaChunks * p.workers.Workers()
+	args := make([]struct {
+		gemm.ProbeArgs
+		_ [56]byte // a cache line each
+	}, p.workers.Workers())
+	p.workers.Run(chunks, func(_, worker int) {
+		args[worker].Iterations = fmaIterations
+		p.fma.Call(unsafe.Pointer(&args[worker].ProbeArgs))
+	})
+	return float64(chunks) * fmaIterations * float64(p.flops)
+}
+
+// bound is the least time that so many bytes and operations take at the limits,
+// and which of them decides; 0 if that is not known.
+func (l *limits) bound(bytes, flops float64) (d time.Duration, by string) {
+	var mem, fma float64
+	if l.Triad > 0 {
+		mem = bytes / l.Triad
+	}
+	if l.FMA > 0 {
+		fma = flops / l.FMA
+	}
+	if fma > mem {
+		return time.Duration(fma * 1e9), "fma"
+	}
+	return time.Duration(mem * 1e9), "mem"
+}
+
+// text is one line about the limits.
+func (l *limits) text() string {
+	if l.Triad == 0 {
+		return orText(l.Note, "not measured")
+	}
+	s := fmt.Sprintf("triad %s GB/s over %s arrays", digits3(l.Triad/1e9), byteText(float64(l.TriadBytes)))
+	if l.FMA > 0 {
+		s += fmt.Sprintf(", f32 FMA %s GFLOP/s", digits3(l.FMA/1e9))
+	}
+	return s
+}

@@ -1,0 +1,152 @@
+package runtime
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+
+	"jitc/executors"
+	"jitc/ir"
+	"jitc/ir/tensor"
+)
+
+// Recording is a program at concrete sizes. Immutable, so safe for concurrent
+// use: any number of goroutines may run it at once.
+type Recording struct {
+	Sizes   map[string]int64 // of the symbols; not to be changed
+	Arena   int              // bytes of planned intermediates
+	Live    int              // most bytes of intermediates alive at one step: no plan has a smaller Arena
+	Scratch int              // bytes of the largest kernel scratch, part of the same block
+	Workers int              // most workers that a run may have
+
+	p        *Program
+	launches []executors.Launch
+	shapes   [][]int  // by slot
+	bytes    []int    // by slot
+	offsets  []int    // by slot, into the arena; temporaries only
+	fixed    [][]byte // by slot; constants only
+	frames   sync.Pool
+}
+
+// MaxBytes bounds one tensor, and the memory of one run without its arguments
+// and results; larger sizes are refused before anything runs.
+const MaxBytes = 1 << 46
+
+// Record binds every kernel to the sizes and plans the memory, for runs on at
+// most that many workers, at least 1. Sizes that break the function's facts,
+// make a dimension negative or need more than MaxBytes are an error.
+func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error) {
+	if workers < 1 {
+		return nil, fmt.Errorf("expected at least one worker, got %d", workers)
+	}
+	if err := p.F.Facts.Check(sizes); err != nil {
+		return nil, fmt.Errorf("@%s: %w", p.F.Name, err)
+	}
+	r := &Recording{p: p, Sizes: maps.Clone(sizes), Workers: workers}
+	for _, prepare := range []func() error{r.measure, r.plan, r.evalConstants, r.bind} {
+		if err := prepare(); err != nil {
+			return nil, fmt.Errorf("@%s: %w", p.F.Name, err)
+		}
+	}
+	r.frames.New = func() any { return r.newFrame() }
+	return r, nil
+}
+
+// measure finds the shape and size of every slot.
+func (r *Recording) measure() error {
+	for _, s := range r.p.slots {
+		shape, err := ir.EvalShape(s.typ.Shape, r.Sizes)
+		if err != nil {
+			return err
+		}
+		n, err := tensor.CheckedBytes(s.typ.DType, shape)
+		if err != nil {
+			return fmt.Errorf("a tensor of type %s at these sizes: %w", s.typ, err)
+		}
+		if n > MaxBytes {
+			return fmt.Errorf("a tensor of type %s is too large at these sizes: expected at most %d bytes, got %d", s.typ, MaxBytes, n)
+		}
+		r.shapes = append(r.shapes, shape)
+		r.bytes = append(r.bytes, n)
+	}
+	return nil
+}
+
+// plan places the temporaries in the arena.
+func (r *Recording) plan() error {
+	r.offsets = make([]int, len(r.p.slots))
+	var blocks []block
+	var of []int // slot of each block
+	sum := uint64(0)
+	for i, s := range r.p.slots {
+		if s.kind == slotTemp && r.bytes[i] > 0 {
+			b := block{bytes: alignUp(r.bytes[i]), first: s.first, last: s.last}
+			blocks, of = append(blocks, b), append(of, i)
+			if sum += uint64(b.bytes); sum > 1<<62 { // place adds sizes up
+				return tooMuch(sum)
+			}
+		}
+	}
+	r.Arena, r.Live = place(blocks), peakLive(blocks)
+	for i, b := range blocks {
+		r.offsets[of[i]] = b.offset
+	}
+	if r.Arena > MaxBytes {
+		return tooMuch(uint64(r.Arena))
+	}
+	return nil
+}
+
+func tooMuch(bytes uint64) error {
+	return fmt.Errorf("the intermediates need too much memory at these sizes: expected at most %d bytes, got %d", MaxBytes, bytes)
+}
+
+// evalConstants points the constants' slots at their elements.
+func (r *Recording) evalConstants() error {
+	r.fixed = make([][]byte, len(r.p.slots))
+	for i, s := range r.p.slots {
+		if s.kind != slotConst {
+			continue
+		}
+		t := s.constant
+		if t == nil {
+			var err error
+			if t, err = evalConstant(s.value, r.Sizes); err != nil {
+				return err
+			}
+		}
+		r.fixed[i], _ = t.Bytes()
+	}
+	return nil
+}
+
+// bind makes the launches.
+func (r *Recording) bind() error {
+	for i := range r.p.Steps {
+		step := &r.p.Steps[i]
+		sizes, err := step.sizes(r.Sizes)
+		if err != nil {
+			return fmt.Errorf("region at %s: %w", step.Region.Pos, err)
+		}
+		l, err := step.Kernel.Bind(sizes)
+		if err != nil {
+			return fmt.Errorf("region at %s: %w", step.Region.Pos, err)
+		}
+		n := l.ScratchBytes(r.Workers)
+		if n < 0 || n > MaxBytes-r.Arena {
+			return fmt.Errorf("region at %s: its kernel needs %d bytes of scratch: expected 0 to %d", step.Region.Pos, n, MaxBytes-r.Arena)
+		}
+		r.launches = append(r.launches, l)
+		r.Scratch = max(r.Scratch, alignUp(n))
+	}
+	return nil
+}
+
+// Results allocates tensors for the results of a run.
+func (r *Recording) Results() []*tensor.Tensor {
+	out := make([]*tensor.Tensor, len(r.p.results))
+	for i, res := range r.p.results {
+		out[i] = tensor.New(r.p.slots[res.slot].typ.DType, r.shapes[res.slot]...)
+	}
+	return out
+}
