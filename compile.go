@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ type Compiled struct {
 	Trace     *ir.Func // as given
 	Canonical *ir.Func // primitives, after the passes
 	Fused     *ir.Func // regions
+	Parts     *fusion.Result
 	Program   *rt.Program
 	Report    *Report
 }
@@ -60,7 +62,6 @@ func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (
 type walk struct {
 	engine *Engine
 	c      *Compiled
-	parts  *fusion.Result
 	steps  map[int]rt.Step // by ID of the region's value
 	hits   map[int]bool    // regions whose kernel was there already
 }
@@ -101,7 +102,7 @@ func (w *walk) fuse() error {
 	if err != nil {
 		return err
 	}
-	w.parts, w.c.Fused, w.c.Report.Decisions = parts, parts.F, parts.Decisions
+	w.c.Parts, w.c.Fused = parts, parts.F
 	if w.engine.opts.Verify {
 		return ir.Verify(parts.F, ir.Fused)
 	}
@@ -114,15 +115,16 @@ func (w *walk) compileRegions(ctx context.Context) error {
 		step rt.Step
 		hit  bool
 	}
-	results := make([]result, w.parts.F.NumIDs)
+	results := make([]result, w.c.Parts.F.NumIDs)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.engine.pool.Workers())
-	for _, v := range w.parts.F.Values {
+	for _, v := range w.c.Parts.F.Values {
 		if v.Op != ir.OpFused {
 			continue
 		}
-		group.Go(func() error {
-			step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[w.parts.Owner[v.ID]])
+		group.Go(func() (err error) {
+			defer catch(v, &err)
+			step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[w.c.Parts.Owner[v.ID]])
 			results[v.ID] = result{step, hit}
 			return err
 		})
@@ -131,12 +133,20 @@ func (w *walk) compileRegions(ctx context.Context) error {
 		return err
 	}
 	w.steps, w.hits = map[int]rt.Step{}, map[int]bool{}
-	for _, v := range w.parts.F.Values {
+	for _, v := range w.c.Parts.F.Values {
 		if v.Op == ir.OpFused {
 			w.steps[v.ID], w.hits[v.ID] = results[v.ID].step, results[v.ID].hit
 		}
 	}
 	return nil
+}
+
+// catch turns a panic on a compiling goroutine, which would end the process,
+// into an error.
+func catch(v *ir.Value, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("BUG: compiling the region at %s: %v\n%s", v.Pos, r, debug.Stack())
+	}
 }
 
 // compileRegion compiles one region through the kernel cache: regions of equal
@@ -192,7 +202,7 @@ func (r refused) Info() executors.Info {
 }
 
 func (w *walk) link() error {
-	p, err := rt.Link(w.parts.F, w.steps)
+	p, err := rt.Link(w.c.Fused, w.steps)
 	w.c.Program = p
 	return err
 }

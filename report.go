@@ -4,15 +4,14 @@ import (
 	"time"
 
 	"jitc/executors"
-	"jitc/fusion"
 )
 
-// Report says what a compilation did, and how long it took.
+// Report says what a compilation did, and how long it took. Fusion's decisions
+// are in Compiled.Parts.
 type Report struct {
-	Stages    []StageReport     `json:"stages"`
-	Passes    []PassReport      `json:"passes"`
-	Regions   []RegionReport    `json:"regions"`
-	Decisions []fusion.Decision `json:"decisions"`
+	Stages  []StageReport  `json:"stages"`
+	Passes  []PassReport   `json:"passes"`
+	Regions []RegionReport `json:"regions"`
 }
 
 // StageReport is the time of one stage of the walk.

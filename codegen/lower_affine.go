@@ -41,8 +41,6 @@ type affine struct {
 	terms []term
 }
 
-func constant(e dim.Expr) affine { return affine{off: e} }
-
 func ofVar(v *variable) affine { return affine{terms: []term{{v, dim.Const(1)}}} }
 
 func (a affine) add(b affine) affine {

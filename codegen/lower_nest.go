@@ -116,6 +116,9 @@ func (l *lowering) settle(s *space, roots []*root, dot *ir.Value, store func(*ir
 		case why.need != nil && dot != nil && l.dependsOn(why.need, dot):
 			return nil, nil, errConflict
 		case why.need != nil && store != nil:
+			if _, ok := l.stored[why.need]; ok {
+				panic("BUG: codegen: " + why.need.Op.String() + " is stored and still needed")
+			}
 			if err := store(why.need); err != nil {
 				return nil, nil, err
 			}

@@ -22,7 +22,7 @@ func init() {
 		ir.OpSinh: point(Sinh), ir.OpCosh: point(Cosh), ir.OpTanh: point(Tanh),
 		ir.OpSigmoid: point(Sigmoid), ir.OpErf: point(Erf), ir.OpPow: point(Pow),
 
-		ir.OpAdd: point(Add), ir.OpSub: point(Sub), ir.OpMul: point(Mul), ir.OpDiv: divide,
+		ir.OpAdd: point(Add), ir.OpSub: point(Sub), ir.OpMul: multiply, ir.OpDiv: divide,
 		ir.OpRem: point(Rem), ir.OpMax: point(Max), ir.OpMin: point(Min),
 		ir.OpAnd: point(And), ir.OpOr: point(Or), ir.OpXor: point(Xor), ir.OpNot: point(Not),
 		ir.OpShl: point(Shl), ir.OpShr: shiftRight,
@@ -59,15 +59,30 @@ func (p *puller) rounded(dt tensor.DType, x *node) *node {
 	return x
 }
 
+func multiply(p *puller, v *ir.Value, a []*node) *node {
+	return p.wrap(v.Type.DType, p.times(a[0], a[1]))
+}
+
+// times is x*y; a factor of 1 is dropped.
+func (p *puller) times(x, y *node) *node {
+	switch one := p.constInt(x.typ, 1); one {
+	case x:
+		return y
+	case y:
+		return x
+	}
+	return p.apply(Mul, x, y)
+}
+
 // divide multiplies by the reciprocal where that is as good: by that of a power of
 // two, which is exact, and by that of a softmax's sum, once for all elements.
 func divide(p *puller, v *ir.Value, a []*node) *node {
 	x, y := a[0], a[1]
 	if r, ok := exactReciprocal(y); ok {
-		return p.apply(Mul, x, p.constFloat(y.typ, r))
+		return p.times(x, p.constFloat(y.typ, r))
 	}
 	if isSoftmaxSum(y) {
-		return p.apply(Mul, x, p.apply(Div, p.constInt(y.typ, 1), y))
+		return p.times(x, p.apply(Div, p.constInt(y.typ, 1), y))
 	}
 	return p.wrap(v.Type.DType, p.apply(Div, x, y))
 }
@@ -224,11 +239,7 @@ func (p *puller) tensorSplat(x *tensor.Tensor) (*node, bool) {
 	return p.constInt(t, tensor.Ints(x)[0]), true
 }
 
-// lowest is the least element of a type, the identity of max; highest of min.
-func (p *puller) lowest(dt tensor.DType) *node { return p.extreme(dt, Max) }
-
-func (p *puller) highest(dt tensor.DType) *node { return p.extreme(dt, Min) }
-
+// extreme is the identity of max or min: the least or greatest element of a type.
 func (p *puller) extreme(dt tensor.DType, fold Code) *node {
 	t := ComputeType(dt)
 	switch {

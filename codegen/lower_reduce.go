@@ -5,6 +5,7 @@ import (
 
 	"jitc/ir"
 	"jitc/ir/dim"
+	"jitc/ir/tensor"
 )
 
 // folding is a reduction as the nest sees it: value(index of the folded
@@ -126,8 +127,11 @@ func (p *puller) unravelAll(axes []*variable, sizes []dim.Expr) ([]affine, bool)
 // pullReduce is the row of a reduction over whole axes.
 func pullReduce(op Code) pullFunc {
 	return func(p *puller, v *ir.Value, at []affine) *node {
+		if n, ok := p.count(v, op); ok {
+			return n
+		}
 		if part, ok := p.l.partial(v, op); ok {
-			return p.finish(v, op, p.combine(part, op, at))
+			return p.finish(v, op, p.combine(v, part, op, at))
 		}
 		x, axes := v.Args[0], v.Attrs.Ints("axes")
 		n := p.fold(folding{v: v, op: op, at: at, sizes: pickDims(x.Type.Shape, axes), value: func(folded []affine) *node {
@@ -135,6 +139,21 @@ func pullReduce(op Code) pullFunc {
 		}})
 		return p.finish(v, op, n)
 	}
+}
+
+// count is the sum of equal elements, which is how programs say a symbolic size
+// as a number: the element times their number.
+func (p *puller) count(v *ir.Value, op Code) (*node, bool) {
+	x := v.Args[0]
+	for x.Op == ir.OpBroadcast || x.Op == ir.OpReshape {
+		x = x.Args[0]
+	}
+	if op != Add || x.Op != ir.OpConstant || x.Attrs.Tensor("data") != nil {
+		return nil, false
+	}
+	n := p.sizeOf(tensor.I64, dim.Product(pickDims(v.Args[0].Type.Shape, v.Attrs.Ints("axes"))))
+	one := p.pull(x, make([]affine, x.Type.Rank()))
+	return p.wrap(v.Type.DType, p.times(one, p.to(one.typ, n))), true
 }
 
 // finish brings an accumulated value into the range of the element type.
@@ -250,14 +269,14 @@ func (l *lowering) splitReduction(v *ir.Value, _ Code) *blocks {
 	return &blocks{partial: &ir.Value{Op: v.Op, Args: v.Args, Attrs: v.Attrs, Type: t, Pos: v.Pos}, axis: axis, block: block}
 }
 
-// combine folds the stored partial results.
-func (p *puller) combine(b *blocks, op Code, at []affine) *node {
+// combine folds the stored partial results of v.
+func (p *puller) combine(v *ir.Value, b *blocks, op Code, at []affine) *node {
 	part := b.partial
 	if _, ok := p.l.stored[part]; !ok {
 		p.l.partials[part] = b
 		return p.need(part)
 	}
-	return p.fold(folding{v: part, op: op, at: at, sizes: part.Type.Shape[:1], value: func(folded []affine) *node {
+	return p.fold(folding{v: v, op: op, at: at, sizes: part.Type.Shape[:1], value: func(folded []affine) *node {
 		return p.pull(part, slices.Concat(folded, at))
 	}})
 }

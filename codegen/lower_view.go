@@ -129,12 +129,12 @@ func viewReshape(p prover, v *ir.Value, at []affine) ([]affine, *split, bool) {
 // group is the length of the shortest prefixes with equal products, not both
 // empty; all of both if no shorter ones are known to agree.
 func (p prover) group(from, to []dim.Expr) (int, int) {
-	x, y := dim.Const(1), dim.Const(1)
+	x := dim.Const(1)
 	for i := 0; i <= len(from); i++ {
 		if i > 0 {
 			x = x.Mul(from[i-1])
 		}
-		y = dim.Const(1)
+		y := dim.Const(1)
 		for j := 0; j <= len(to); j++ {
 			if j > 0 {
 				y = y.Mul(to[j-1])

@@ -1,6 +1,8 @@
 package fusion
 
 import (
+	"slices"
+
 	"jitc/ir"
 	"jitc/ir/dim"
 )
@@ -21,7 +23,8 @@ type access struct {
 type way uint8
 
 const (
-	permuted way = 1 << iota // every element once, at another index
+	permuted way = 1 << iota // every element once, in another order
+	reshaped                 // every element once, in order, under another shape
 	subset                   // some elements
 	repeats                  // elements more than once
 	partial                  // the reader's elements come from several operands (pad, concat)
@@ -42,8 +45,8 @@ func (a access) isIdentity() bool { return a.ways == 0 && a.exact && a.kept == 1
 // the axes that are not in kept.
 func (a access) isBroadcast() bool { return a.ways == repeats && a.exact }
 
-// isBijective reports whether every element is read once, at some index.
-func (a access) isBijective() bool { return a.ways == permuted }
+// isBijective reports whether every element is read once, at another index.
+func (a access) isBijective() bool { return a.ways != 0 && a.ways&^(permuted|reshaped) == 0 }
 
 // viewRules have one row per view: the access through v of what a accesses.
 var viewRules = map[ir.Op]func(a access, v *ir.Value, facts *dim.Facts) access{
@@ -51,7 +54,7 @@ var viewRules = map[ir.Op]func(a access, v *ir.Value, facts *dim.Facts) access{
 	ir.OpTranspose: access.transpose,
 	ir.OpBroadcast: access.broadcast,
 	ir.OpSlice:     access.slice,
-	ir.OpReverse:   access.shuffle,
+	ir.OpReverse:   access.reverse,
 }
 
 // then is the access through one more view.
@@ -62,39 +65,41 @@ func (a access) then(v *ir.Value, facts *dim.Facts) access {
 	return a
 }
 
-func (a access) shuffle(*ir.Value, *dim.Facts) access {
-	a.ways |= permuted
+// inexact is a with one more way, which loses track of the axes.
+func (a access) inexact(w way) access {
+	a.ways |= w
 	a.exact = false
 	return a
 }
 
-func (a access) slice(v *ir.Value, facts *dim.Facts) access {
-	if !ir.ShapeEqual(facts, v.Args[0].Type.Shape, v.Type.Shape) {
-		a.ways |= subset
-		a.exact = false
+func (a access) reverse(*ir.Value, *dim.Facts) access { return a.inexact(permuted) }
+
+func (a access) slice(v *ir.Value, _ *dim.Facts) access {
+	if !ir.ShapeEqual(nil, v.Args[0].Type.Shape, v.Type.Shape) {
+		return a.inexact(subset)
 	}
 	return a
 }
 
-func (a access) transpose(v *ir.Value, facts *dim.Facts) access {
+func (a access) transpose(v *ir.Value, _ *dim.Facts) access {
 	for i, p := range v.Attrs.Ints("perm") {
 		if int64(i) != p {
-			return a.shuffle(v, facts)
+			return a.inexact(permuted)
 		}
 	}
 	return a
 }
 
 // reshape keeps track of the axes if it only adds or drops axes of size 1.
-func (a access) reshape(v *ir.Value, facts *dim.Facts) access {
+func (a access) reshape(v *ir.Value, _ *dim.Facts) access {
 	from, to := v.Args[0].Type.Shape, v.Type.Shape
 	if !a.exact || len(to) > 63 {
-		return a.shuffle(v, facts)
+		return a.inexact(reshaped)
 	}
 	kept, i, j := uint64(0), 0, 0
 	for i < len(from) || j < len(to) {
 		switch {
-		case i < len(from) && j < len(to) && ir.SizeEqual(facts, from[i], to[j]):
+		case i < len(from) && j < len(to) && from[i].Equal(to[j]):
 			kept |= a.kept >> i & 1 << j
 			i, j = i+1, j+1
 		case j < len(to) && isOne(to[j]):
@@ -102,34 +107,39 @@ func (a access) reshape(v *ir.Value, facts *dim.Facts) access {
 		case i < len(from) && isOne(from[i]):
 			i++
 		default:
-			return a.shuffle(v, facts)
+			return a.inexact(reshaped)
 		}
 	}
 	a.kept = kept
 	if a.ways == 0 {
 		// An axis of size 1 more or less leaves the elements in place, but not
 		// their indices; a later broadcast makes it a plain one again.
-		a.ways = permuted
+		a.ways = reshaped
 	}
 	return a
 }
 
 func (a access) broadcast(v *ir.Value, facts *dim.Facts) access {
 	operand, shape := v.Args[0].Type.Shape, v.Type.Shape
-	kept := uint64(0)
-	for i, x := range v.Attrs.Ints("axes") {
-		if x <= 63 && ir.SizeEqual(facts, operand[i], shape[x]) {
+	axes := v.Attrs.Ints("axes")
+	kept, repeated := uint64(0), false
+	for i, x := range axes {
+		same := ir.SizeEqual(facts, operand[i], shape[x])
+		repeated = repeated || !same
+		if same && x <= 63 {
 			kept |= a.kept >> i & 1 << x
 		}
 	}
-	repeated := !ir.SizeEqual(facts, dim.Product(operand), dim.Product(shape))
+	for x, size := range shape {
+		repeated = repeated || !isOne(size) && !slices.Contains(axes, int64(x))
+	}
 	switch {
 	case repeated && a.exact:
-		a.ways = a.ways&^permuted | repeats
+		a.ways = a.ways&^reshaped | repeats
 	case repeated:
 		a.ways |= repeats
-	case !ir.ShapeEqual(facts, operand, shape):
-		a.ways |= permuted
+	case len(operand) != len(shape):
+		a.ways |= reshaped
 	}
 	a.kept = kept
 	return a

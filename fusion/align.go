@@ -1,6 +1,8 @@
 package fusion
 
 import (
+	"math/bits"
+
 	"jitc/ir"
 	"jitc/ir/dim"
 )
@@ -25,7 +27,7 @@ const (
 	outerFit        // the producer's space is the consumer's rows
 	fullFit         // the consumer's space is the producer's rows
 	movedFit        // the producer is computed where the consumer needs it
-	epilogueFit     // the consumer stores the product at permuted places
+	epilogueFit     // the consumer stores the producer's result at other places
 )
 
 // align decides whether the cluster at vertex c may take in that at p, whose
@@ -48,6 +50,10 @@ func (g *graph) align(p, c int32) alignment {
 	switch {
 	case all.how == unknownFit:
 		return alignment{why: all.why}
+	case all.how == epilogueFit && x.kind == Reduction:
+		if why := g.onlyReader(p, c); why != fits {
+			return alignment{why: why}
+		}
 	case all.how == movedFit:
 		if why := g.mayMove(p, c, all); why != fits {
 			return alignment{why: why}
@@ -77,28 +83,25 @@ func clusterReason(x, y *cluster) reason {
 		return contractionEnds
 	case x.kind == Reduction && y.kind == Contraction:
 		return reductionFirst
+	case x.kind == Reduction && y.kind == Reduction && (x.red == 0 || y.red == 0):
+		return otherAxes // reduced, and reshaped since
 	}
 	return fits
 }
 
 // edgeFit is what one edge asks for, or several together.
 type edgeFit struct {
-	how   fit
-	why   reason
-	ways  way // of all edges
-	count int // of different ways: edges through views, and those without as one
-	plain bool
-	set   bool
+	how  fit
+	why  reason
+	ways way    // of all edges
+	seen uint64 // which sets of ways the edges have, as bits
+	set  bool
 }
 
 // and combines the demands of edges.
 func (a edgeFit) and(b edgeFit) edgeFit {
 	b.ways |= a.ways
-	b.count += a.count
-	if a.plain && b.plain {
-		b.count--
-	}
-	b.plain = b.plain || a.plain
+	b.seen |= a.seen
 	switch {
 	case !a.set || b.how == unknownFit || b.how == a.how:
 	case b.how == movedFit || a.how == movedFit:
@@ -113,7 +116,7 @@ func (a edgeFit) and(b edgeFit) edgeFit {
 // fit decides one edge from a member of x to a reader in y.
 func (g *graph) fit(x, y *cluster, reader int32, r *ref) edgeFit {
 	from, to := g.role[r.root], g.readRole(reader)
-	e := edgeFit{ways: r.access.ways, count: 1, plain: r.access.isIdentity()}
+	e := edgeFit{ways: r.access.ways, seen: 1 << r.access.ways}
 	switch {
 	case r.access.ways&leaf != 0:
 		e.why = fromMemory
@@ -127,6 +130,8 @@ func (g *graph) fit(x, y *cluster, reader int32, r *ref) edgeFit {
 		e.how, e.why = g.broadcastFit(x, y, from, to, r.access)
 	case r.access.isBijective() && x.kind == Contraction:
 		e.how, e.why = epilogueFit, epilogue
+	case r.access.ways == reshaped && x.kind == Reduction && from == full && to == full && y.red == 0:
+		e.how, e.why = epilogueFit, inOrder
 	default:
 		e.how, e.why = movedFit, inlined
 	}
@@ -193,22 +198,30 @@ const (
 // mayMove decides whether a loop may be computed where another cluster needs it:
 // only if nobody else needs it, and if it is not computed much more often.
 func (g *graph) mayMove(p, c int32, e edgeFit) reason {
+	if why := g.onlyReader(p, c); why != fits {
+		return why
+	}
 	x := g.cluster[p]
-	for _, m := range x.exports {
+	switch {
+	case x.work <= cheapWork:
+		return fits
+	case e.ways&(repeats|partial) != 0:
+		return repeated
+	case bits.OnesCount64(e.seen) > 1 && e.ways&subset == 0:
+		return differentWays
+	}
+	return fits
+}
+
+// onlyReader refuses if anyone but the cluster at c needs what p computes.
+func (g *graph) onlyReader(p, c int32) reason {
+	for _, m := range g.cluster[p].exports {
 		if g.isResult[m] {
 			return isResult
 		}
 		if g.exported(m, p, c) {
 			return otherReaders
 		}
-	}
-	switch {
-	case x.work <= cheapWork:
-		return fits
-	case e.ways&(repeats|partial) != 0:
-		return repeated
-	case e.count > 1 && e.ways&subset == 0:
-		return differentWays
 	}
 	return fits
 }
@@ -225,6 +238,9 @@ func (g *graph) fitted(x, y *cluster, e edgeFit) alignment {
 		return alignment{why: otherSpace}
 	}
 	a.space, a.rows = frame.space, frame.rows
+	if e.how == epilogueFit {
+		a.red = 0 // its axes are not those of the space any more
+	}
 	return a
 }
 
@@ -242,7 +258,10 @@ func (g *graph) settle(x, y *cluster, how fit) {
 		change(x, full, outer)
 	case fullFit:
 		change(y, full, outer)
-	case movedFit, epilogueFit:
+	case movedFit:
 		change(x, full, moved)
+	case epilogueFit:
+		change(x, full, moved)
+		change(x, outer, moved)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"jitc/ir"
+	"jitc/ir/tensor"
 )
 
 // BenchmarkPartition partitions random functions, whose operands come from
@@ -24,6 +27,38 @@ func BenchmarkPartition(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkHub partitions a function in which one expensive value has all others
+// as readers, through chains that would close cycles.
+func BenchmarkHub(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("ops=%d", n), func(b *testing.B) {
+			f := hub(b, n)
+			for b.Loop() {
+				_, err := Partition(f, native, Options{})
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(f.Values)), "ns/irop")
+		})
+	}
+}
+
+// hub has links exp -> dot -> neg -> add whose add reads the hub again.
+func hub(t testing.TB, n int) *ir.Func {
+	t.Helper()
+	f := ir.NewFunc("hub", nil)
+	b := ir.NewBuilder(f)
+	at := b.Unary(ir.OpExp, f.AddParam("x", ir.TConst(tensor.F32, 8, 8), nil))
+	center, cheap := at, b.Unary(ir.OpNeg, at)
+	for len(f.Values) < n {
+		y := b.Unary(ir.OpNeg, b.Add(at, cheap))
+		y = b.Emit(ir.OpDotGeneral, []*ir.Value{y, center}, ir.Attr{Name: "lhs_contract", Value: []int64{1}}, ir.Attr{Name: "rhs_contract", Value: []int64{0}})
+		at = b.Add(b.Unary(ir.OpNeg, y), center)
+	}
+	require.NoError(t, b.Err())
+	f.Results = []*ir.Value{at}
+	return f
 }
 
 // BenchmarkKeyOf computes the key of a layer normalisation.

@@ -13,13 +13,15 @@ type body struct {
 	g       *graph
 	c       *cluster
 	f       *ir.Func
-	value   map[int32]*ir.Value
-	inputs  []int32 // roots that the parameters stand for
+	value   []*ir.Value // what stands for a value of the input, by number; lent by the emitter
+	touched []int32     // numbers of value that are set
+	inputs  []int32     // roots that the parameters stand for
 	results []int32
 }
 
-func newBody(g *graph, c *cluster) *body {
-	b := &body{g: g, c: c, f: ir.NewFunc("region", g.f.Facts), value: make(map[int32]*ir.Value, c.ops+len(c.inputs))}
+func newBody(g *graph, c *cluster, lent *body) *body {
+	b := &body{g: g, c: c, f: ir.NewFunc("region", g.f.Facts), value: lent.value, touched: lent.touched[:0], inputs: lent.inputs[:0]}
+	b.f.Values = make([]*ir.Value, 0, c.ops)
 	for _, m := range c.members {
 		b.get(m)
 	}
@@ -28,8 +30,12 @@ func newBody(g *graph, c *cluster) *body {
 	if len(b.results) == 0 { // an effect that nobody reads
 		b.results = c.members[len(c.members)-1:]
 	}
+	b.f.Results = make([]*ir.Value, 0, len(b.results))
 	for _, n := range b.results {
 		b.f.Results = append(b.f.Results, b.value[n])
+	}
+	for _, n := range b.touched {
+		b.value[n] = nil
 	}
 	return b
 }
@@ -40,6 +46,7 @@ func (b *body) get(n int32) *ir.Value {
 	if v := b.value[n]; v != nil {
 		return v
 	}
+	b.touched = append(b.touched, n)
 	v := b.g.values[n]
 	if !b.computes(n) {
 		p := b.f.AddParam(v.Name, v.Type, nil)
@@ -67,64 +74,4 @@ func (b *body) computes(n int32) bool {
 		return true
 	}
 	return !isRoot(b.g.values[n]) && !b.g.alone(b.c.members[0]) && b.g.looksThrough(n, int(b.c.owner))
-}
-
-// decisions lists what became of every edge between members, in the input's
-// order, after what was noted about single values.
-func (e *emitter) decisions() {
-	g := e.g
-	for _, d := range g.noted {
-		d.Region = e.region[g.num(d.Producer)]
-		e.r.Decisions = append(e.r.Decisions, d)
-	}
-	for c := range int32(len(g.values)) {
-		refs := g.refsOf(c)
-		for i := range refs {
-			if r := &refs[i]; r.root >= 0 && g.member[r.root] && !repeatedRef(refs[:i], r) {
-				e.edge(c, r)
-			}
-		}
-	}
-	for _, n := range g.notes {
-		n.Region = e.region[g.num(n.Consumer)]
-		n.Reason = e.r.text(n.why, n.Producer, n.Consumer, g.valueAt(n.via))
-		e.r.Decisions = append(e.r.Decisions, n.Decision)
-	}
-}
-
-// repeatedRef reports whether an operand says nothing that an earlier one did not.
-func repeatedRef(earlier []ref, r *ref) bool {
-	return slices.ContainsFunc(earlier, func(o ref) bool { return o.root == r.root && o.why == r.why })
-}
-
-func (e *emitter) edge(c int32, r *ref) {
-	g := e.g
-	d := Decision{Verdict: KeptApart, Producer: g.values[r.root], Consumer: g.values[c], Region: e.region[c]}
-	why := r.why
-	switch {
-	case slices.Contains(g.cluster[g.dag.find(c)].copies, r.root):
-		d.Verdict, why = Recomputed, recomputed
-	case g.dag.find(r.root) == g.dag.find(c):
-		d.Verdict = Merged
-		if !mergeReasons[why] {
-			why = together
-		}
-	case g.opts.Off:
-		d.Reason = "fusion is off"
-		e.r.Decisions = append(e.r.Decisions, d)
-		return
-	}
-	d.Reason = e.r.text(why, d.Producer, d.Consumer, g.valueAt(r.via))
-	e.r.Decisions = append(e.r.Decisions, d)
-}
-
-// mergeReasons are the reasons for a merge.
-var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOuter: true, inlined: true,
-	epilogue: true, together: true, siblings: true}
-
-func (g *graph) valueAt(n int32) *ir.Value {
-	if n < 0 {
-		return nil
-	}
-	return g.values[n]
 }

@@ -56,9 +56,10 @@ func (f *Form) Key(target string) Key {
 // Canonical computes a region's canonical form. Values that no result needs are
 // not part of it.
 func Canonical(region *ir.Func) *Form {
-	facts := &symbolFacts{facts: region.Facts}
+	facts := &symbolFacts{facts: region.Facts, shapes: map[*dim.Expr][]dim.Expr{}}
 	c := &canonicaliser{in: region, facts: facts, colour: colourOf(region, facts),
-		rank: make([]int, region.NumIDs), rename: map[string]dim.Expr{}, form: &Form{}}
+		rank: make([]int, region.NumIDs), rename: map[string]dim.Expr{},
+		renamed: map[*dim.Expr][]dim.Expr{}, form: &Form{}}
 	c.order()
 	c.build()
 	c.form.key = serialise(c.form.F)
@@ -66,16 +67,17 @@ func Canonical(region *ir.Func) *Form {
 }
 
 type canonicaliser struct {
-	in     *ir.Func
-	facts  *symbolFacts
-	colour *colours
-	rank   []int       // by ID: place in the canonical order from 1, 0 if not yet reached
-	ranks  int         // values reached
-	params []*ir.Value // in canonical order
-	values []*ir.Value
-	args   [][]*ir.Value // of values, in canonical order
-	rename map[string]dim.Expr
-	form   *Form
+	in      *ir.Func
+	facts   *symbolFacts
+	colour  *colours
+	rank    []int       // by ID: place in the canonical order from 1, 0 if not yet reached
+	ranks   int         // values reached
+	params  []*ir.Value // in canonical order
+	values  []*ir.Value
+	args    [][]*ir.Value // of values, in canonical order
+	rename  map[string]dim.Expr
+	renamed map[*dim.Expr][]dim.Expr // lists of sizes in canonical names, by the first element
+	form    *Form
 }
 
 // order lists values depth first from the results, results by colour.
@@ -161,8 +163,9 @@ func (c *canonicaliser) build() {
 		image[p.ID] = f.AddParam("", ir.Type{DType: p.Type.DType, Shape: c.sizes(c.colour.shape[p.ID])}, nil)
 	}
 	for i, v := range c.values {
-		w := &ir.Value{ID: f.NumIDs, Op: v.Op, Attrs: c.attrs(v.Attrs)}
+		w := &ir.Value{ID: f.NumIDs, Op: v.Op}
 		w.Type = ir.Type{DType: v.Type.DType, Shape: c.sizes(c.colour.shape[v.ID])}
+		w.Attrs = c.attrs(v, w.Type.Shape)
 		for _, a := range c.args[i] {
 			w.Args = append(w.Args, image[a.ID])
 		}
@@ -183,19 +186,31 @@ func (c *canonicaliser) sizes(es []dim.Expr) []dim.Expr {
 			continue
 		}
 		if out == nil {
+			if done, ok := c.renamed[&es[0]]; ok && len(done) == len(es) {
+				return done
+			}
 			out = slices.Clone(es)
 		}
-		syms := e.Syms()
-		slices.SortStableFunc(syms, func(a, b string) int { return cmp.Compare(c.colour.sym[a], c.colour.sym[b]) })
-		for _, s := range syms {
-			c.name(s)
-		}
-		out[i] = e.Subst(c.rename)
+		out[i] = c.size(e)
 	}
 	if out == nil {
 		return es
 	}
+	c.renamed[&es[0]] = out
 	return out
+}
+
+func (c *canonicaliser) size(e dim.Expr) dim.Expr {
+	if s, ok := e.IsSym(); ok {
+		c.name(s)
+		return c.rename[s]
+	}
+	syms := e.Syms()
+	slices.SortStableFunc(syms, func(a, b string) int { return cmp.Compare(c.colour.sym[a], c.colour.sym[b]) })
+	for _, s := range syms {
+		c.name(s)
+	}
+	return e.Subst(c.rename)
 }
 
 // name gives a symbol its canonical name, and the name what is known of it.
@@ -216,19 +231,22 @@ func (c *canonicaliser) name(sym string) {
 	}
 }
 
-func (c *canonicaliser) attrs(as ir.Attrs) ir.Attrs {
-	for i, a := range as {
-		if es, ok := a.Value.([]dim.Expr); ok {
-			out := slices.Clone(as)
-			for ; i < len(out); i++ {
-				if es, ok = out[i].Value.([]dim.Expr); ok {
-					out[i].Value = c.sizes(c.facts.simplify(es))
-				}
-			}
-			return out
+// attrs are v's attributes with sizes in canonical names; the type's shape is given.
+func (c *canonicaliser) attrs(v *ir.Value, shape []dim.Expr) ir.Attrs {
+	out := v.Attrs
+	for i, a := range v.Attrs {
+		es, ok := a.Value.([]dim.Expr)
+		if !ok {
+			continue
+		}
+		if &out[0] == &v.Attrs[0] {
+			out = slices.Clone(v.Attrs)
+		}
+		if out[i].Value = shape; !implied(v, a.Name) {
+			out[i].Value = c.sizes(c.facts.simplify(es))
 		}
 	}
-	return as
+	return out
 }
 
 // serialise writes everything that distinguishes canonical functions; it is
@@ -249,7 +267,9 @@ func serialise(f *ir.Func) []byte {
 			number(a.ID)
 		}
 		for _, a := range v.Attrs {
-			b = append(append(append(append(b, a.Name...), '='), ir.AttrString(a.Value)...), ' ')
+			if !implied(v, a.Name) {
+				b = append(append(append(append(b, a.Name...), '='), ir.AttrString(a.Value)...), ' ')
+			}
 		}
 		typ(v.Type)
 	}

@@ -1,7 +1,6 @@
 package fusion
 
 import (
-	"hash/fnv"
 	"math"
 	"strings"
 
@@ -20,6 +19,14 @@ type colours struct {
 	value []uint64 // by ID
 	sym   map[string]uint64
 	shape [][]dim.Expr // of each value, simplified, by ID
+	other []sizesAttr  // sizes in attributes that the type does not imply
+}
+
+// sizesAttr are the sizes in an attribute, simplified.
+type sizesAttr struct {
+	v     *ir.Value
+	name  string
+	sizes []dim.Expr
 }
 
 // rounds of refinement. One reaches everything that is connected; the second
@@ -40,12 +47,16 @@ func colourOf(f *ir.Func, facts *symbolFacts) *colours {
 	c := &colours{value: make([]uint64, f.NumIDs), sym: map[string]uint64{}, shape: make([][]dim.Expr, f.NumIDs)}
 	for _, v := range f.Params {
 		c.shape[v.ID] = facts.simplify(v.Type.Shape)
-		c.symbols(v, facts)
 	}
 	for _, v := range f.Values {
 		c.shape[v.ID] = facts.simplify(v.Type.Shape)
-		c.symbols(v, facts)
+		for _, a := range v.Attrs {
+			if es, ok := a.Value.([]dim.Expr); ok && !implied(v, a.Name) {
+				c.other = append(c.other, sizesAttr{v, a.Name, facts.simplify(es)})
+			}
+		}
 	}
+	c.symbols(f, facts)
 	results := make([]uint64, f.NumIDs)
 	for _, r := range f.Results {
 		results[r.ID]++
@@ -57,32 +68,59 @@ func colourOf(f *ir.Func, facts *symbolFacts) *colours {
 	return c
 }
 
-// symbols gives the symbols of a value their first colour: their facts.
-func (c *colours) symbols(v *ir.Value, facts *symbolFacts) {
-	add := func(es []dim.Expr) {
-		for _, e := range es {
+// implied reports whether the type rule makes an attribute follow from the
+// result type.
+func implied(v *ir.Value, attr string) bool {
+	spec := v.Row().Attr(attr)
+	return spec != nil && spec.FromType
+}
+
+// symbols gives the symbols their first colour: what is known of them.
+func (c *colours) symbols(f *ir.Func, facts *symbolFacts) {
+	c.eachSize(f, func(s string, _ *ir.Value, _ string, _ int) {
+		if _, ok := c.sym[s]; !ok {
+			lo, hi := facts.facts.Range(dim.Sym(s))
+			c.sym[s] = mix(mix(mix(17, uint64(lo)), uint64(hi)), uint64(facts.divisor(s)))
+		}
+	})
+}
+
+// eachSize calls visit for each symbol at each place where it occurs: an axis of
+// a value, or of a list of sizes in an attribute.
+func (c *colours) eachSize(f *ir.Func, visit func(sym string, v *ir.Value, attr string, axis int)) {
+	each := func(v *ir.Value, attr string, es []dim.Expr) {
+		for i, e := range es {
 			if _, ok := e.Const(); ok {
 				continue
 			}
+			if s, ok := e.IsSym(); ok {
+				visit(s, v, attr, i)
+				continue
+			}
 			for _, s := range e.Syms() {
-				if _, ok := c.sym[s]; !ok {
-					lo, hi := facts.facts.Range(dim.Sym(s))
-					c.sym[s] = mix(mix(mix(17, uint64(lo)), uint64(hi)), uint64(facts.divisor(s)))
-				}
+				visit(s, v, attr, i)
 			}
 		}
 	}
-	add(c.shape[v.ID])
-	for _, a := range v.Attrs {
-		if es, ok := a.Value.([]dim.Expr); ok {
-			add(es)
-		}
+	for _, p := range f.Params {
+		each(p, "", c.shape[p.ID])
+	}
+	for _, v := range f.Values {
+		each(v, "", c.shape[v.ID])
+	}
+	for _, a := range c.other {
+		each(a.v, a.name, a.sizes)
 	}
 }
 
 // refine recolours all values: first from operands to readers, then back.
 func (c *colours) refine(f *ir.Func, results []uint64) {
 	up, down := make([]uint64, f.NumIDs), make([]uint64, f.NumIDs)
+	for _, a := range c.other {
+		for _, e := range a.sizes {
+			c.value[a.v.ID] = mix(c.value[a.v.ID], c.expr(e))
+		}
+	}
 	for _, p := range f.Params {
 		up[p.ID] = mix(c.own(p), results[p.ID])
 	}
@@ -120,15 +158,20 @@ func (c *colours) own(v *ir.Value) uint64 {
 		h = mix(h, c.expr(e))
 	}
 	for _, a := range v.Attrs {
-		h = mix(mix(h, text(a.Name)), c.attr(a.Value))
+		if _, ok := a.Value.([]dim.Expr); !ok { // those are sizes of the type, or in c.other
+			h = mix(mix(h, text(a.Name)), c.attr(a.Value))
+		}
 	}
 	return h
 }
 
+// text hashes a string: FNV-1a.
 func text(s string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(s))
-	return h.Sum64()
+	h := uint64(0xcbf29ce484222325)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 0x100000001b3
+	}
+	return h
 }
 
 // expr colours a size without looking at the names of its symbols.
@@ -161,10 +204,6 @@ func (c *colours) attr(v any) uint64 {
 		for _, n := range v {
 			h = mix(h, uint64(n))
 		}
-	case []dim.Expr:
-		for _, e := range v {
-			h = mix(h, c.expr(e))
-		}
 	case tensor.DType:
 		return mix(h+2, uint64(v))
 	default:
@@ -179,30 +218,9 @@ func (c *colours) refineSymbols(f *ir.Func) {
 		return
 	}
 	sum := make(map[string]uint64, len(c.sym))
-	occurs := func(es []dim.Expr, h uint64) {
-		for i, e := range es {
-			if _, ok := e.Const(); ok {
-				continue
-			}
-			for _, s := range e.Syms() {
-				sum[s] += mix(h, uint64(i))
-			}
-		}
-	}
-	visit := func(v *ir.Value) {
-		occurs(c.shape[v.ID], mix(c.value[v.ID], 7))
-		for _, a := range v.Attrs {
-			if es, ok := a.Value.([]dim.Expr); ok {
-				occurs(es, mix(c.value[v.ID], text(a.Name)))
-			}
-		}
-	}
-	for _, p := range f.Params {
-		visit(p)
-	}
-	for _, v := range f.Values {
-		visit(v)
-	}
+	c.eachSize(f, func(s string, v *ir.Value, attr string, axis int) {
+		sum[s] += mix(mix(c.value[v.ID], text(attr)), uint64(axis))
+	})
 	for s, h := range sum {
 		c.sym[s] = mix(c.sym[s], h)
 	}
@@ -211,19 +229,26 @@ func (c *colours) refineSymbols(f *ir.Func) {
 // symbolFacts answers what is known of a region's symbols.
 type symbolFacts struct {
 	facts    *dim.Facts
-	divisors map[string]int64 // filled on the first question
+	divisors map[string]int64         // filled on the first question
+	shapes   map[*dim.Expr][]dim.Expr // simplified, by the list's first element: values share shapes
 }
 
 // simplify replaces symbols by what they equal and drops what facts decide.
 func (s *symbolFacts) simplify(es []dim.Expr) []dim.Expr {
 	for i, e := range es {
-		if _, ok := e.Const(); !ok {
-			out := append([]dim.Expr{}, es...)
-			for ; i < len(out); i++ {
-				out[i] = s.facts.Simplify(out[i])
-			}
+		if _, ok := e.Const(); ok {
+			continue
+		}
+		out, ok := s.shapes[&es[0]]
+		if ok && len(out) == len(es) {
 			return out
 		}
+		out = append([]dim.Expr{}, es...)
+		for ; i < len(out); i++ {
+			out[i] = s.facts.Simplify(out[i])
+		}
+		s.shapes[&es[0]] = out
+		return out
 	}
 	return es
 }

@@ -11,22 +11,21 @@ const representative = 64
 
 // costs estimates bytes and work at representative sizes: each symbol is 64, or
 // the nearest value that its range allows.
-type costs struct {
-	facts *dim.Facts
-	sizes map[string]int64
-}
+type costs struct{ sizes map[string]int64 }
 
 func newCosts(f *ir.Func) costs {
-	c := costs{facts: f.Facts, sizes: map[string]int64{}}
-	for _, s := range f.Facts.Syms() {
-		c.assume(s)
+	c := costs{map[string]int64{}}
+	syms := f.Facts.Syms()
+	for _, s := range syms {
+		lo, hi := f.Facts.Range(dim.Sym(s))
+		c.sizes[s] = min(max(representative, lo), hi)
+	}
+	for _, s := range syms { // what equalities say goes before ranges
+		if n, err := f.Facts.Simplify(dim.Sym(s)).Eval(c.sizes); err == nil {
+			c.sizes[s] = n
+		}
 	}
 	return c
-}
-
-func (c costs) assume(sym string) {
-	lo, hi := c.facts.Range(dim.Sym(sym))
-	c.sizes[sym] = min(max(representative, lo), hi)
 }
 
 // size is the representative value of an expression, at least 0.
@@ -34,15 +33,9 @@ func (c costs) size(e dim.Expr) float64 {
 	if n, ok := e.Const(); ok {
 		return float64(max(n, 0))
 	}
-	e = c.facts.Simplify(e)
-	for _, s := range e.Syms() {
-		if _, ok := c.sizes[s]; !ok {
-			return representative // a symbol that nothing declares
-		}
-	}
 	n, err := e.Eval(c.sizes)
 	if err != nil {
-		return representative
+		return representative // a symbol that nothing declares, or no value at these sizes
 	}
 	return float64(max(n, 0))
 }
@@ -55,9 +48,13 @@ func (c costs) elements(shape []dim.Expr) float64 {
 	return n
 }
 
-// bytes is the size of a value in memory.
-func (c costs) bytes(v *ir.Value) float64 {
-	return c.elements(v.Type.Shape) * float64(v.Type.DType.Size())
+// bytesOf is the size of a value in memory, computed once.
+func (g *graph) bytesOf(n int32) float64 {
+	if g.bytes[n] == 0 {
+		t := g.values[n].Type
+		g.bytes[n] = g.cost.elements(t.Shape) * float64(t.DType.Size())
+	}
+	return g.bytes[n]
 }
 
 // workTable has one row per op whose work per element is not 1. Elementary
@@ -66,6 +63,7 @@ var workTable = map[ir.Op]int{
 	ir.OpDiv: 4, ir.OpRem: 4, ir.OpSqrt: 4,
 	ir.OpPad: 2, ir.OpConcat: 2,
 	ir.OpGather: 4, ir.OpDynamicSlice: 4, ir.OpDynamicUpdateSlice: 4,
+	ir.OpReduceWindow: 64,
 }
 
 const (

@@ -2,6 +2,8 @@ package fusion
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"jitc/ir"
@@ -49,6 +51,7 @@ const (
 	onOuter
 	inlined
 	epilogue
+	inOrder
 	together
 	siblings
 	recomputed
@@ -83,6 +86,7 @@ var reasonTexts = [numReasons]string{
 	onOuter:         "%p is computed once per row of the region",
 	inlined:         "%p has no other readers and is computed where %c needs it",
 	epilogue:        "%c is applied to the product %p before it is stored",
+	inOrder:         "%c reads the elements of %p in order, under another shape",
 	together:        "other values had brought %p and %c together",
 	siblings:        "%p and %c read %v in the same iteration space",
 	recomputed:      "computing %p again moves fewer bytes than reading it",
@@ -126,7 +130,14 @@ func (r *Result) text(why reason, p, c, via *ir.Value) string {
 			continue
 		}
 		i++
-		b.WriteString(name(map[byte]*ir.Value{'p': p, 'c': c, 'v': via}[s[i]]))
+		switch s[i] {
+		case 'p':
+			b.WriteString(name(p))
+		case 'c':
+			b.WriteString(name(c))
+		case 'v':
+			b.WriteString(name(via))
+		}
 	}
 	return b.String()
 }
@@ -142,7 +153,7 @@ func valueNames(f *ir.Func) []string {
 			names[v.ID] = "%" + v.Name
 			return
 		}
-		names[v.ID] = fmt.Sprintf("%%%d", n)
+		names[v.ID] = "%" + strconv.Itoa(n)
 		n++
 	}
 	for _, v := range f.Params {
@@ -179,4 +190,64 @@ func (r *Result) describe(d Decision) string {
 		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, d.Reason)
 	}
 	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, d.Reason)
+}
+
+// decisions lists what became of every edge between members, in the input's
+// order, after what was noted about single values.
+func (e *emitter) decisions() {
+	g := e.g
+	for _, d := range g.noted {
+		d.Region = e.region[g.num(d.Producer)]
+		e.r.Decisions = append(e.r.Decisions, d)
+	}
+	for c := range int32(len(g.values)) {
+		refs := g.refsOf(c)
+		for i := range refs {
+			if r := &refs[i]; r.root >= 0 && g.member[r.root] && !repeatedRef(refs[:i], r) {
+				e.edge(c, r)
+			}
+		}
+	}
+	for _, n := range g.notes {
+		n.Region = e.region[g.num(n.Consumer)]
+		n.Reason = e.r.text(n.why, n.Producer, n.Consumer, g.valueAt(n.via))
+		e.r.Decisions = append(e.r.Decisions, n.Decision)
+	}
+}
+
+// repeatedRef reports whether an operand says nothing that an earlier one did not.
+func repeatedRef(earlier []ref, r *ref) bool {
+	return slices.ContainsFunc(earlier, func(o ref) bool { return o.root == r.root && o.why == r.why })
+}
+
+func (e *emitter) edge(c int32, r *ref) {
+	g := e.g
+	d := Decision{Verdict: KeptApart, Producer: g.values[r.root], Consumer: g.values[c], Region: e.region[c]}
+	why := r.why
+	switch {
+	case slices.Contains(g.cluster[g.dag.find(c)].copies, r.root):
+		d.Verdict, why = Recomputed, recomputed
+	case g.dag.find(r.root) == g.dag.find(c):
+		d.Verdict = Merged
+		if !mergeReasons[why] {
+			why = together
+		}
+	case g.opts.Off:
+		d.Reason = "fusion is off"
+		e.r.Decisions = append(e.r.Decisions, d)
+		return
+	}
+	d.Reason = e.r.text(why, d.Producer, d.Consumer, g.valueAt(r.via))
+	e.r.Decisions = append(e.r.Decisions, d)
+}
+
+// mergeReasons are the reasons for a merge.
+var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOuter: true, inlined: true,
+	epilogue: true, inOrder: true, together: true, siblings: true}
+
+func (g *graph) valueAt(n int32) *ir.Value {
+	if n < 0 {
+		return nil
+	}
+	return g.values[n]
 }

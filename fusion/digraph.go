@@ -9,7 +9,7 @@ import "slices"
 // Merging u and v closes a cycle exactly if there is a path between them other
 // than the edge u -> v. Let F be the vertices that u reaches and B those that
 // reach v, both between u and v in the order; without such a path F and B are
-// disjoint. Exploring F from u and B from v in turns either meets, which is a
+// disjoint. Exploring F from u and B from v, the cheaper step first, either meets, which is a
 // path, or exhausts one of the sides, which proves that there is none:
 //
 //	F exhausted   ... u ... f1 ... b ... f2 ... v ...   the merged vertex takes v's
@@ -116,24 +116,31 @@ func (g *digraph) search(u, v int32, budget int) search {
 	f := &frontier{from: u, to: v, next: g.out, mark: g.stamp, seen: []int32{u}}
 	b := &frontier{from: v, to: u, next: g.in, mark: g.stamp + 1, seen: []int32{v}}
 	g.mark[u], g.mark[v] = f.mark, b.mark
-	for f.work+b.work <= budget {
+	for {
 		side, other := f, b
-		if b.work < f.work {
+		if b.cost() < f.cost() {
 			side, other = b, f
 		}
-		if side.done == len(side.seen) {
+		switch {
+		case side.done == len(side.seen):
 			return search{forward: side == f, side: side.seen[1:]}
+		case side.cost()+other.work > budget:
+			return search{why: searchBudget}
 		}
 		if via := g.expand(side, other.mark); via >= 0 {
 			return search{why: cycle, via: via}
 		}
 	}
-	for _, side := range []*frontier{f, b} {
-		if side.done == len(side.seen) {
-			return search{forward: side == f, side: side.seen[1:]}
-		}
+}
+
+// cost is the work of a side once it has expanded its next vertex, so that the
+// search does not look at all readers of a value where the other side is short.
+// An exhausted side costs nothing: it ends the search.
+func (s *frontier) cost() int {
+	if s.done == len(s.seen) {
+		return 0
 	}
-	return search{why: searchBudget}
+	return s.work + 1 + len(s.next[s.seen[s.done]])
 }
 
 // expand looks at the next vertex of one side, and returns a vertex on a path

@@ -12,7 +12,7 @@ import (
 func (g *graph) emit() *Result {
 	e := &emitter{g: g, out: ir.NewFunc(g.f.Name, g.f.Facts), value: make([]*ir.Value, len(g.values)),
 		region: make([]int, len(g.values)), r: &Result{names: valueNames(g.f)}}
-	e.r.F = e.out
+	e.r.F, e.body = e.out, &body{value: make([]*ir.Value, len(g.values))}
 	for i := range e.region {
 		e.region[i] = -1
 	}
@@ -40,6 +40,7 @@ type emitter struct {
 	value  []*ir.Value // of a root in the output, by number
 	region []int       // index of the region that has the value as a member, by number
 	r      *Result
+	body   *body // the last one, whose memory the next one takes over
 }
 
 // append adds a value to the output.
@@ -162,9 +163,11 @@ func (q *queue) Pop() any {
 // cluster emits one region and the projections of its results.
 func (e *emitter) cluster(at int32) {
 	g, c := e.g, e.g.cluster[at]
-	b := newBody(g, c)
+	b := newBody(g, c, e.body)
+	e.body = b
 	last := g.values[c.members[len(c.members)-1]]
 	v := &ir.Value{Op: ir.OpFused, Body: b.f, Pos: last.Pos}
+	v.Args = make([]*ir.Value, 0, len(b.inputs))
 	for _, in := range b.inputs {
 		v.Args = append(v.Args, e.value[in])
 	}
@@ -205,6 +208,8 @@ func (g *graph) summary(c *cluster) string {
 		return g.values[c.members[0]].Op.String() + " has a region of its own"
 	case len(c.members) == 1:
 		return "nothing to merge it with" + again
+	case c.kind == Reduction && c.red == 0:
+		return fmt.Sprintf("a reduction and what is applied to its elements in order in the space %s%s", space, again)
 	case c.kind == Reduction:
 		return fmt.Sprintf("one iteration space %s, reduced to rows %s%s", space, ir.ShapeString(c.outerShape()), again)
 	case c.kind == Contraction:

@@ -51,6 +51,9 @@ func primitive(t testing.TB, f *ir.Func, keep map[ir.Op]bool) *ir.Func {
 		b.Pos = v.Pos
 		if v.Op.Composite() && !keep[v.Op] {
 			env[v] = v.Row().Decompose(b, &ir.Value{Op: v.Op, Type: v.Type, Attrs: v.Attrs, Args: args})
+			if env[v].Name == "" {
+				env[v].Name = v.Name
+			}
 			again = true
 		} else {
 			env[v] = b.Clone(v, args)

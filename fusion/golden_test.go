@@ -7,23 +7,15 @@ import (
 	"jitc/ir"
 )
 
+// Traces are in primitives, so that the cases do not change with decompositions.
 // Flags of the cases: "off", "alone-<op>" (a first executor takes that op alone),
 // "refuse-<op>" (the native one refuses it, a last executor takes everything alone).
 func TestGolden(t *testing.T) {
 	golden.Run(t, "../testdata/fusion", func(t *testing.T, c *golden.Case) {
-		f := primitive(t, parse(t, c.In), kept(c.Flags))
-		r := partition(t, f, claimers(c.Flags), Options{Off: c.Flags["off"]})
+		r := partition(t, parse(t, c.In), claimers(c.Flags), Options{Off: c.Flags["off"]})
 		c.Want(t, "want.fused", r.F.String())
 		c.Want(t, "want.reasons", r.Report())
 	})
-}
-
-func kept(flags map[string]bool) map[ir.Op]bool {
-	keep := map[ir.Op]bool{}
-	for _, op := range ir.Ops() {
-		keep[op] = flags["alone-"+op.String()]
-	}
-	return keep
 }
 
 func claimers(flags map[string]bool) []Claimer {

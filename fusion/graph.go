@@ -24,7 +24,8 @@ type graph struct {
 	member   []bool      // the value is computed by a region
 	isResult []bool
 	layouts  []layout // of views
-	depth    []uint8  // views between a view and its root; 0: not to be looked through
+	bytes    []float64
+	depth    []uint8 // views between a view and its root; 0: not to be looked through
 
 	refs    []ref // flat: operand i of member v is refs[at[v]+i]
 	at      []int32
@@ -62,7 +63,7 @@ func newGraph(f *ir.Func, cs []Claimer, o Options) (*graph, error) {
 	n := len(f.Params) + len(f.Values)
 	g := &graph{f: f, cs: cs, opts: o, cost: newCosts(f), number: make([]int32, f.NumIDs),
 		values: make([]*ir.Value, 0, n), levels: make([]uint8, n*len(cs)), owner: make([]int32, n),
-		member: make([]bool, n), isResult: make([]bool, n), layouts: make([]layout, n), depth: make([]uint8, n)}
+		member: make([]bool, n), isResult: make([]bool, n), bytes: make([]float64, n), layouts: make([]layout, n), depth: make([]uint8, n)}
 	for _, p := range f.Params {
 		g.add(p)
 	}

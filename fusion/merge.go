@@ -52,8 +52,8 @@ func (g *graph) mergeOperands(c int32) (again bool) {
 	return again
 }
 
-// permanent are the refusals that no later merge lifts: paths stay, clusters
-// only grow.
+// permanent are the refusals that no later merge lifts: paths stay, and clusters
+// only grow (but their operands can become fewer).
 var permanent = [numReasons]bool{
 	otherOwner: true, takenAlone: true, fromMemory: true, searchBudget: true, cycle: true, opLimit: true,
 	otherAxes: true, contractionEnds: true, twoContractions: true, reductionFirst: true, isResult: true,
@@ -76,7 +76,7 @@ func (g *graph) byBenefit(refs []ref) []int {
 		if g.cluster[g.dag.find(root)].kind == Contraction {
 			return -1e300
 		}
-		return -g.cost.bytes(g.values[root])
+		return -g.bytesOf(root)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(key(a), key(b)) })
 	return order
@@ -84,6 +84,9 @@ func (g *graph) byBenefit(refs []ref) []int {
 
 // mergePair merges the clusters at p and c, where c reads p, or says why not.
 func (g *graph) mergePair(p, c int32) (why reason, via int32) {
+	if len(g.cluster[c].inputs) > 2*g.opts.MaxOperands {
+		return operandLimit, -1 // a concat of very many: spare the search
+	}
 	a := g.align(p, c)
 	if a.how == unknownFit {
 		return a.why, -1
@@ -132,7 +135,7 @@ func mergeSorted(a, b []int32) []int32 {
 // space, so that it is read once. Candidates are neighbours among the readers of
 // a value, so that a value with many readers costs no more than its readers.
 func (g *graph) mergeSiblings() {
-	for n, readers := range g.identityReaders() {
+	for n, readers := range g.fullReaders() {
 		for i := 1; i < len(readers); i++ {
 			a, b := g.dag.find(readers[i-1]), g.dag.find(readers[i])
 			if a != b {
@@ -142,14 +145,22 @@ func (g *graph) mergeSiblings() {
 	}
 }
 
-// identityReaders lists, by root, the members that read it element by element in
-// the space of their cluster.
-func (g *graph) identityReaders() [][]int32 {
+// fullReaders lists, by value, the members that read it at each point of their
+// cluster's iteration space. The value may be a view: what counts is that they
+// read the same elements at the same points.
+func (g *graph) fullReaders() [][]int32 {
 	readers := make([][]int32, len(g.values))
 	for c := range int32(len(g.values)) {
-		for _, r := range g.refsOf(c) {
-			if r.root >= 0 && r.access.isIdentity() && g.readRole(c) == full {
-				readers[r.root] = append(readers[r.root], c)
+		if g.readRole(c) != full {
+			continue
+		}
+		for i, r := range g.refsOf(c) {
+			if r.root < 0 || r.access.ways&(leaf|partial) != 0 {
+				continue
+			}
+			n := g.num(g.values[c].Args[i])
+			if rs := readers[n]; len(rs) == 0 || rs[len(rs)-1] != c {
+				readers[n] = append(rs, c)
 			}
 		}
 	}
@@ -211,7 +222,7 @@ func (g *graph) siblingReason(x, y *cluster) reason {
 	shared := 0.0
 	for _, in := range x.inputs {
 		if slices.Contains(y.inputs, in) {
-			shared += g.cost.bytes(g.values[in])
+			shared += g.bytesOf(in)
 		}
 	}
 	if shared < min(g.traffic(x), g.traffic(y))/4 {
@@ -225,7 +236,7 @@ func (g *graph) traffic(c *cluster) float64 {
 	sum := 0.0
 	for _, set := range [][]int32{c.inputs, c.exports} {
 		for _, n := range set {
-			sum += g.cost.bytes(g.values[n])
+			sum += g.bytesOf(n)
 		}
 	}
 	return sum

@@ -42,7 +42,9 @@ var moves = []func(g *generator){
 	func(g *generator) {
 		g.keep(g.b.Binary(binaries[g.rng.IntN(len(binaries))], g.pick(g.square), g.pick(g.square)))
 	},
-	func(g *generator) { g.keep(g.b.Binary(ir.OpMul, g.pick(g.square), g.b.Splat(g.pick(g.square).Type, 0.5))) },
+	func(g *generator) {
+		g.keep(g.b.Binary(ir.OpMul, g.pick(g.square), g.b.Splat(g.pick(g.square).Type, 0.5)))
+	},
 	func(g *generator) { g.rows = append(g.rows, g.b.Reduce(ir.OpReduceSum, g.pick(g.square), 1)) },
 	func(g *generator) { g.keep(g.b.BroadcastBack(g.pick(g.rows), g.space, 1)) },
 	func(g *generator) { g.rows = append(g.rows, g.b.Unary(ir.OpAbs, g.pick(g.rows))) },
@@ -155,9 +157,9 @@ func arguments(f *ir.Func, rng *rand.Rand, batch int64) []*tensor.Tensor {
 		}
 		data := make([]float64, n)
 		for i := range data {
-			data[i] = rng.Float64()*2 - 1
+			data[i] = rng.Float64()*6 - 3
 		}
-		args = append(args, tensor.FromFloats(tensor.F32, shape, data))
+		args = append(args, tensor.FromFloats(p.Type.DType, shape, data))
 	}
 	return args
 }

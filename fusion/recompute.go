@@ -20,14 +20,40 @@ func (g *graph) recompute() {
 	}
 	for n := int32(len(g.values)) - 1; n >= 0; n-- {
 		if g.member[n] && !g.isResult[n] && len(r.readers[n]) > 0 {
+			r.refresh(n)
 			r.consider(n)
 		}
 	}
 }
 
 type recomputation struct {
-	g       *graph
-	readers [][]int32 // clusters that read a root, by root
+	g *graph
+	// readers are the clusters that read a root, by root: perhaps with some that
+	// do not any more, and some twice; refresh puts that right.
+	readers [][]int32
+}
+
+// reads reports whether the cluster at a vertex reads a root.
+func (r *recomputation) reads(at, root int32) bool {
+	return slices.Contains(r.g.cluster[at].inputs, root)
+}
+
+// refresh brings the readers of a root up to date.
+func (r *recomputation) refresh(root int32) {
+	rs := slices.DeleteFunc(r.readers[root], func(at int32) bool { return !r.reads(at, root) })
+	slices.Sort(rs)
+	r.readers[root] = slices.Compact(rs)
+}
+
+// isRead reports whether any cluster reads a root.
+func (r *recomputation) isRead(root int32) bool {
+	for rs := r.readers[root]; len(rs) > 0; rs = r.readers[root] {
+		if r.reads(rs[len(rs)-1], root) {
+			return true
+		}
+		r.readers[root] = rs[:len(rs)-1]
+	}
+	return false
 }
 
 // cone is what it takes to compute a member from values in memory: those that its
@@ -83,7 +109,7 @@ func (r *recomputation) consider(n int32) {
 	}
 	g := r.g
 	home := g.dag.find(n)
-	bytes := g.cost.bytes(g.values[n])
+	bytes := g.bytesOf(n)
 	saved, spent := bytes, 0.0
 	for _, at := range r.readers[n] {
 		reader := g.cluster[at]
@@ -93,14 +119,14 @@ func (r *recomputation) consider(n int32) {
 		saved += bytes
 		for _, in := range c.inputs {
 			if !reader.has(in) {
-				spent += g.cost.bytes(g.values[in])
+				spent += g.bytesOf(in)
 			}
 		}
 	}
 	dissolved := len(g.cluster[home].exports) == 1
 	if dissolved {
 		for _, in := range g.cluster[home].inputs {
-			saved += g.cost.bytes(g.values[in])
+			saved += g.bytesOf(in)
 		}
 	}
 	if spent < saved {
@@ -136,7 +162,7 @@ func (r *recomputation) fits(n int32, c cone, at int32) bool {
 // apply moves the cone to the readers of n.
 func (r *recomputation) apply(n int32, c cone, home int32) {
 	g := r.g
-	for _, at := range slices.Clone(r.readers[n]) {
+	for _, at := range r.readers[n] {
 		reader := g.cluster[at]
 		reader.ops += c.ops
 		for _, m := range c.members {
@@ -144,7 +170,6 @@ func (r *recomputation) apply(n int32, c cone, home int32) {
 				reader.copies = append(reader.copies, m)
 			}
 			reader.inputs = without(reader.inputs, m)
-			r.readers[m] = without(r.readers[m], at)
 		}
 		for _, in := range c.inputs {
 			if !reader.has(in) {
@@ -154,8 +179,8 @@ func (r *recomputation) apply(n int32, c cone, home int32) {
 		}
 	}
 	h := g.cluster[home]
-	h.exports = slices.DeleteFunc(h.exports, func(ex int32) bool { return !g.isResult[ex] && len(r.readers[ex]) == 0 })
-	r.shrink(h, home)
+	h.exports = slices.DeleteFunc(h.exports, func(ex int32) bool { return !g.isResult[ex] && !r.isRead(ex) })
+	r.shrink(h)
 }
 
 // has reports whether a root is at hand in the region: read or computed again.
@@ -168,7 +193,7 @@ func without(set []int32, x int32) []int32 {
 }
 
 // shrink drops the members that no export of a cluster needs any more.
-func (r *recomputation) shrink(h *cluster, at int32) {
+func (r *recomputation) shrink(h *cluster) {
 	g := r.g
 	needed := slices.Clone(h.exports)
 	var inputs []int32
@@ -184,11 +209,6 @@ func (r *recomputation) shrink(h *cluster, at int32) {
 			if !slices.Contains(*set, ref.root) {
 				*set = append(*set, ref.root)
 			}
-		}
-	}
-	for _, in := range h.inputs {
-		if !slices.Contains(inputs, in) {
-			r.readers[in] = without(r.readers[in], at)
 		}
 	}
 	keep := func(n int32) bool { return !slices.Contains(needed, n) }

@@ -69,10 +69,16 @@ func decomposeSoftmax(b *Builder, v *Value) *Value {
 	return b.Cast(normalisedExp(b, x, axis), v.Type.DType)
 }
 
-// normalisedExp is exp(x) divided by its sum along the axis.
+// normalisedExp is exp(x) divided by its sum along the axis: times the
+// reciprocal, which is one division for each sum instead of one for each
+// element, and one rounding more.
 func normalisedExp(b *Builder, x *Value, axis int64) *Value {
 	e := b.Unary(OpExp, x)
-	return b.Div(e, b.ReduceKeep(OpReduceSum, e, axis))
+	sum := b.Reduce(OpReduceSum, e, axis)
+	if b.Err() != nil {
+		return nil
+	}
+	return b.Mul(e, b.BroadcastBack(b.Unary(OpReciprocal, sum), x.Type.Shape, axis))
 }
 
 func decomposeLogSoftmax(b *Builder, v *Value) *Value {

@@ -61,6 +61,10 @@ func sameSplat(x, y *ir.Value) bool {
 	return x == y || value(x).Equal(value(y))
 }
 
+// maxJoined bounds the operands of a concat that concatNested makes, so that a
+// chain of concats, each joining one more, is not copied over and over.
+const maxJoined = 256
+
 // concatNested joins all at once. A concat that others use too would only be
 // copied a second time.
 func concatNested(e *rewriter, v *ir.Value) *ir.Value {
@@ -72,46 +76,55 @@ func concatNested(e *rewriter, v *ir.Value) *ir.Value {
 			args = append(args, x)
 		}
 	}
+	if len(args) == len(v.Args) || len(args) > maxJoined {
+		return nil
+	}
+	return e.with(v, v.Attrs, args...)
+}
+
+// concatSlices merges neighbours that are neighbouring parts of one value, each
+// run of them at once.
+func concatSlices(e *rewriter, v *ir.Value) *ir.Value {
+	axis, args := v.Attrs.Int("axis", 0), []*ir.Value{}
+	for i := 0; i < len(v.Args); {
+		x, from := v.Args[i], i
+		if i++; x.Op != ir.OpSlice {
+			args = append(args, x)
+			continue
+		}
+		run := cutsOf(x)
+		for i < len(v.Args) && e.extend(run, x, v.Args[i], axis) {
+			i++
+		}
+		if i-from > 1 {
+			x = e.slice(x.Args[0], run)
+		}
+		args = append(args, x)
+	}
 	if len(args) == len(v.Args) {
 		return nil
 	}
 	return e.with(v, v.Attrs, args...)
 }
 
-// concatSlices merges neighbours that are neighbouring parts of one value.
-func concatSlices(e *rewriter, v *ir.Value) *ir.Value {
-	axis := v.Attrs.Int("axis", 0)
-	for i := 1; i < len(v.Args); i++ {
-		cuts, ok := e.adjacent(v.Args[i-1], v.Args[i], axis)
-		if !ok {
-			continue
-		}
-		whole := e.slice(v.Args[i].Args[0], cuts)
-		if whole == nil {
-			return nil
-		}
-		return e.with(v, v.Attrs, slices.Concat(v.Args[:i-1], []*ir.Value{whole}, v.Args[i+1:])...)
+// extend adds y to a run of slices, of which x is one and a the extent, if y cuts
+// from the same value and meets it along axis.
+func (e *rewriter) extend(a []cut, x, y *ir.Value, axis int64) bool {
+	if y.Op != ir.OpSlice || x.Args[0] != y.Args[0] {
+		return false
 	}
-	return nil
-}
-
-// adjacent gives the extent of two slices of one value that meet along axis.
-func (e *rewriter) adjacent(x, y *ir.Value, axis int64) ([]cut, bool) {
-	if x.Op != ir.OpSlice || y.Op != ir.OpSlice || x.Args[0] != y.Args[0] {
-		return nil, false
-	}
-	a, b := cutsOf(x), cutsOf(y)
+	b := cutsOf(y)
 	for i := range a {
 		same := e.equal(a[i].start, b[i].start) && e.equal(a[i].limit, b[i].limit) && a[i].stride == b[i].stride
 		if int64(i) == axis {
 			same = e.equal(a[i].limit, b[i].start) && a[i].stride == 1 && b[i].stride == 1
 		}
 		if !same {
-			return nil, false
+			return false
 		}
 	}
 	a[axis].limit = b[axis].limit
-	return a, true
+	return true
 }
 
 func padNothing(_ *rewriter, v *ir.Value) *ir.Value {

@@ -131,8 +131,7 @@ var precision = map[tensor.DType]struct{ bits, min, max int }{
 	tensor.BF16: {8, -133, 127}, tensor.F32: {24, -149, 127}, tensor.F64: {53, -1074, 1023},
 }
 
-// holds reports whether every value of type a is one of type b. f8e4m3 holds none
-// of the types with infinities.
+// holds reports whether every value of type a is one of type b.
 func holds(b, a tensor.DType) bool {
 	bits := 8*a.Size() - map[bool]int{true: 1}[a.IsSigned()] // of an integer's magnitude
 	switch {
@@ -142,9 +141,9 @@ func holds(b, a tensor.DType) bool {
 		return false
 	case a.IsFloat():
 		p, q := precision[a], precision[b]
-		return b.IsFloat() && b != tensor.F8E4M3 && p.bits <= q.bits && p.min >= q.min && p.max <= q.max
+		return b.IsFloat() && p.bits <= q.bits && p.min >= q.min && p.max <= q.max
 	case b.IsFloat():
-		return bits <= precision[b].bits && bits <= precision[b].max
+		return bits <= precision[b].bits
 	case a.IsSigned() && b.IsUnsigned():
 		return false
 	case a.IsUnsigned() && b.IsSigned():

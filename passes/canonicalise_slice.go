@@ -98,10 +98,7 @@ func sliceTwice(e *rewriter, v *ir.Value) *ir.Value {
 			continue
 		}
 		// The limit may lie past the inner one's, so it stands behind the last
-		// element that is kept; of nothing, there is none.
-		if !e.facts.Less(outer.start, outer.limit) {
-			return nil
-		}
+		// element that is kept; of nothing there is none, and the type rule refuses.
 		cuts[i].limit = c.start.Add(outer.limit.Sub(dim.Const(1)).Mul(t)).Add(dim.Const(1))
 	}
 	return e.slice(x.Args[0], cuts)
@@ -120,7 +117,9 @@ func sliceConcat(e *rewriter, v *ir.Value) *ir.Value {
 			cuts[axis].start, cuts[axis].limit = cuts[axis].start.Sub(at), cuts[axis].limit.Sub(at)
 			return e.slice(x, cuts)
 		}
-		at = end
+		if at = end; e.facts.Less(cuts[axis].start, at) {
+			return nil // it starts in x and passes its end
+		}
 	}
 	return nil
 }

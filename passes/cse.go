@@ -21,12 +21,13 @@ func cse(f *ir.Func, _ Options) (*ir.Func, error) { return rewrite(f, nil, true)
 
 // numbering finds values that were built before by what they compute.
 type numbering struct {
-	seed maphash.Seed
-	by   map[uint64][]*ir.Value // values of equal hash
+	seed  maphash.Seed
+	first map[uint64]*ir.Value   // by hash
+	more  map[uint64][]*ir.Value // the others of a hash, which are rare
 }
 
 func newNumbering(n int) *numbering {
-	return &numbering{seed: maphash.MakeSeed(), by: make(map[uint64][]*ir.Value, n)}
+	return &numbering{seed: maphash.MakeSeed(), first: make(map[uint64]*ir.Value, n), more: map[uint64][]*ir.Value{}}
 }
 
 // find returns an earlier value equal to v; if there is none, v is remembered, in
@@ -36,12 +37,20 @@ func (n *numbering) find(v *ir.Value) *ir.Value {
 		return nil
 	}
 	h := n.hash(v)
-	for _, w := range n.by[h] {
+	w := n.first[h]
+	switch {
+	case w == nil:
+		n.first[h] = v
+		return nil
+	case sameValue(v, w):
+		return w
+	}
+	for _, w := range n.more[h] {
 		if sameValue(v, w) {
 			return w
 		}
 	}
-	n.by[h] = append(n.by[h], v)
+	n.more[h] = append(n.more[h], v)
 	return nil
 }
 

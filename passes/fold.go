@@ -109,24 +109,13 @@ func (e *rewriter) foldedAt(v *ir.Value, shape []dim.Expr) *ir.Value {
 // splat; false if its bits do not survive that, as a NaN's may not.
 func elementNumber(t *tensor.Tensor) (any, bool) {
 	dt := t.DType()
-	value := numberAttr(dt, 0, 0)
-	if dt.IsFloat() {
-		value = tensor.Floats(t)[0]
-	} else {
-		value = numberAttr(dt, 0, tensor.Ints(t)[0])
+	if !dt.IsFloat() {
+		return numberAttr(dt, 0, tensor.Ints(t)[0]), true
 	}
-	again := tensor.New(dt, t.Shape()...)
-	switch x := value.(type) {
-	case float64:
-		again = tensor.Fill(dt, t.Shape(), x)
-	case int64:
-		again = tensor.FillInt(dt, t.Shape(), x)
-	case bool:
-		again = tensor.FillInt(dt, t.Shape(), map[bool]int64{true: 1}[x])
-	}
-	a, _ := again.Bytes()
+	x := tensor.Floats(t)[0]
+	a, _ := tensor.Fill(dt, t.Shape(), x).Bytes()
 	b, _ := t.Contiguous().Bytes()
-	return value, slices.Equal(a, b)
+	return x, slices.Equal(a, b)
 }
 
 // foldConstants evaluates any op on constants of static shape.

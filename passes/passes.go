@@ -24,7 +24,9 @@ package passes
 
 import (
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"jitc/ir"
@@ -95,12 +97,34 @@ func Names() []string {
 	return names
 }
 
+// Dump gives an observer that writes the function as it is after a pass to w, in
+// the text form under a comment that names the pass; after every pass that changed
+// something, if pass is "all". The first error of w ends the writing.
+func Dump(w io.Writer, pass string) (Observer, error) {
+	if pass != "all" && !slices.Contains(Names(), pass) {
+		return nil, unknownPass(pass)
+	}
+	var failed error
+	return func(name string, before, after *ir.Func, d time.Duration) {
+		if failed != nil || pass != name && (pass != "all" || before == after) {
+			return
+		}
+		if _, failed = fmt.Fprintf(w, "# after %s: %d values before, %d now, %v\n", name, len(before.Values), len(after.Values), d); failed == nil {
+			failed = after.Print(w, ir.PrintOptions{})
+		}
+	}, nil
+}
+
+func unknownPass(name string) error {
+	return fmt.Errorf("there is no pass %q: expected one of %s", name, strings.Join(Names(), ", "))
+}
+
 // Run applies the passes in order. f must pass ir.Verify in the Surface dialect;
 // the result does so in the Primitive one, unless KeepComposite kept something.
 // obs may be nil. f is left alone. Run is safe for concurrent use, on one f too.
 func Run(f *ir.Func, o Options, obs Observer) (*ir.Func, error) {
 	if o.Upto != "" && !slices.Contains(Names(), o.Upto) {
-		return nil, fmt.Errorf("there is no pass %q: expected one of %q", o.Upto, Names())
+		return nil, unknownPass(o.Upto)
 	}
 	for _, p := range Passes {
 		start := time.Now()

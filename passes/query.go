@@ -108,9 +108,6 @@ func withoutAxes(rank int, axes []int64) []int64 {
 	return rest
 }
 
-// allAxes are 0 to rank-1.
-func allAxes(rank int) []int64 { return withoutAxes(rank, nil) }
-
 // pickSizes are the sizes at axes.
 func pickSizes(shape []dim.Expr, axes []int64) []dim.Expr {
 	out := make([]dim.Expr, len(axes))

@@ -80,6 +80,8 @@ func constantOperandRules() []rule {
 	rules := []rule{
 		{ops: ops(ir.OpMax, ir.OpMin), from: "max(x, lowest), max(x, greatest integer)", to: "x, the constant", apply: extremeOperand},
 		{ops: ops(ir.OpPow), from: "pow(x, 0)", to: "1", apply: powZero},
+		{ops: ops(ir.OpPow), from: "pow(x, 2), but of f64", to: "mul(x, x)", apply: powTwo},
+		{ops: ops(ir.OpDiv), from: "div(x, c) by a power of two", to: "mul(x, 1/c)", apply: divByPowerOfTwo},
 		{ops: ops(ir.OpSub), from: "sub(0, x) of integers, sub(-0.0, x)", to: "neg(x)", apply: subFromZero},
 	}
 	for _, r := range constantOperand {
@@ -125,6 +127,28 @@ func powZero(e *rewriter, v *ir.Value) *ir.Value {
 		return e.splat(v.Type, 1.0)
 	}
 	return nil
+}
+
+// powTwo: a square of at most 32 bits is exact in f64, so that both round it once.
+func powTwo(e *rewriter, v *ir.Value) *ir.Value {
+	if v.Type.DType == tensor.F64 || !splatIs(v.Args[1], 2, 0) {
+		return nil
+	}
+	return e.binary(ir.OpMul, v.Args[0], v.Args[0])
+}
+
+// divByPowerOfTwo: both round x/c once, if the reciprocal has no rounding.
+func divByPowerOfTwo(e *rewriter, v *ir.Value) *ir.Value {
+	c, ok := splatNumber(v.Args[1])
+	if !ok || !v.Type.DType.IsFloat() {
+		return nil
+	}
+	fraction, _ := math.Frexp(c.f)
+	r := 1 / c.f
+	if math.Abs(fraction) != 0.5 || tensor.RoundFloat(v.Type.DType, r) != r || math.IsInf(r, 0) {
+		return nil
+	}
+	return e.binary(ir.OpMul, v.Args[0], e.splat(v.Type, r))
 }
 
 func subFromZero(e *rewriter, v *ir.Value) *ir.Value {

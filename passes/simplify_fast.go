@@ -21,7 +21,7 @@ func fastRules() []rule {
 			}
 			return nil
 		}},
-		{ops: ops(ir.OpPow), from: "pow(x, 2), pow(x, 0.5), pow(x, -1)", to: "mul(x, x), sqrt(x), div(1, x)", apply: powConstant},
+		{ops: ops(ir.OpPow), from: "pow(x, 2), pow(x, 3), pow(x, 0.5), pow(x, -1)", to: "products, sqrt(x), div(1, x)", apply: powConstant},
 	}
 	for _, r := range []operandRow{
 		{ir.OpAdd, floats, 0, 0, "x"}, {ir.OpSub, floats, negativeZero, 0, "x"},
@@ -86,6 +86,8 @@ func powConstant(e *rewriter, v *ir.Value) *ir.Value {
 		return nil
 	case c.f == 2:
 		return e.binary(ir.OpMul, x, x)
+	case c.f == 3:
+		return e.binary(ir.OpMul, e.binary(ir.OpMul, x, x), x)
 	case c.f == 0.5:
 		return e.unary(ir.OpSqrt, x)
 	case c.f == -1:

@@ -19,9 +19,18 @@ func unaryRules() []rule {
 	rules := []rule{
 		inner(ir.OpNeg, "neg(neg(x))", "x", operand, ir.OpNeg),
 		inner(ir.OpNot, "not(not(x))", "x", operand, ir.OpNot),
-		inner(ir.OpNeg, "abs(neg(x))", "abs(x)", func(e *rewriter, _, x *ir.Value) *ir.Value {
+		inner(ir.OpNeg, "abs(neg(x)) of signed types", "abs(x)", func(e *rewriter, v, x *ir.Value) *ir.Value {
+			if v.Type.DType.IsUnsigned() { // -1 is the greatest then
+				return nil
+			}
 			return e.unary(ir.OpAbs, x.Args[0])
 		}, ir.OpAbs),
+		{ops: ops(ir.OpAbs), from: "abs(x) of unsigned types", to: "x", apply: func(_ *rewriter, v *ir.Value) *ir.Value {
+			if v.Type.DType.IsUnsigned() {
+				return v.Args[0]
+			}
+			return nil
+		}},
 		inner(ir.OpEq, "not(eq(x, y))", "ne(x, y)", negated(ir.OpNe, true), ir.OpNot),
 		inner(ir.OpNe, "not(ne(x, y))", "eq(x, y)", negated(ir.OpEq, true), ir.OpNot),
 		inner(ir.OpLt, "not(lt(x, y)) of integers", "ge(x, y)", negated(ir.OpGe, false), ir.OpNot),

@@ -70,11 +70,9 @@ type span struct {
 
 func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
-// constantSpan stands for any constant in the place of span.who.
-const constantSpan = -1 << 31
-
-// checkSharing refuses results that share memory with an argument, a constant
-// or another result: kernels write results while they read.
+// checkSharing refuses results that share memory with an argument or another
+// result: kernels write results while they read. Constants are the program's own
+// copies.
 func (f *frame) checkSharing() error {
 	if f.sameAsBefore() {
 		return nil
@@ -139,9 +137,6 @@ func (f *frame) collectSpans() {
 	for i, n := range f.r.p.params {
 		add(f.slots[n], ^i)
 	}
-	for _, b := range f.r.fixed {
-		add(b, constantSpan)
-	}
 	for i, b := range f.results {
 		add(b, i)
 	}
@@ -151,10 +146,7 @@ func (f *frame) collectSpans() {
 // shared is the error for a result that shares memory with other.
 func (f *frame) shared(result, other span) error {
 	got := fmt.Sprintf("that of result %d", other.who)
-	switch {
-	case other.who == constantSpan:
-		got = "that of a constant"
-	case other.who < 0:
+	if other.who < 0 {
 		got = fmt.Sprintf("that of argument %d", ^other.who)
 	}
 	return &BufferError{What: fmt.Sprintf("result %d", result.who), Expected: "memory of its own", Got: got,

@@ -129,12 +129,12 @@ type CacheStats struct {
 // Stats returns the counts so far. With lookups under way the counts of entries
 // may be ahead of the totals.
 func (c *Cache) Stats() CacheStats {
-	n, kept := c.memo.snapshot()
+	n, _ := c.memo.stats()
 	s := CacheStats{Hits: n.hits + c.quick.Load(), Misses: n.misses, Failed: n.failed, Evicted: n.evicted, Compile: n.spent}
-	for _, e := range kept {
+	for _, e := range c.memo.values() {
 		s.Entries = append(s.Entries, EntryStats{Signature: typesText(e.types), Sizes: e.Recording.Sizes,
 			Hits: e.hits.Load(), Compile: e.Compile, Arena: e.Recording.Arena, Scratch: e.Recording.Scratch,
-			LastUse: c.epoch.Add(time.Duration(e.last.Load()))})
+			LastUse: c.epoch.Add(time.Duration(e.last.Load())).Round(0)})
 	}
 	return s
 }

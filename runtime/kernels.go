@@ -54,6 +54,6 @@ type KernelStats struct {
 
 // Stats returns the counts so far.
 func (c *KernelCache) Stats() KernelStats {
-	n, kept := c.memo.snapshot()
-	return KernelStats{Kernels: len(kept), Hits: n.hits, Misses: n.misses, Failed: n.failed, Evicted: n.evicted, Compile: n.spent}
+	n, kept := c.memo.stats()
+	return KernelStats{Kernels: kept, Hits: n.hits, Misses: n.misses, Failed: n.failed, Evicted: n.evicted, Compile: n.spent}
 }

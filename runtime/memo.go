@@ -151,9 +151,16 @@ func (m *memo[K, V]) fly(ctx context.Context, key K, f *flight[V], build func() 
 	f.value, f.err = build()
 }
 
-// snapshot returns the counts and what is kept, least recently used first.
-func (m *memo[K, V]) snapshot() (counts, []V) {
+// stats returns the events so far, and how many values are kept.
+func (m *memo[K, V]) stats() (n counts, kept int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.counts, m.kept.Values()
+	return m.counts, m.kept.Len()
+}
+
+// values returns what is kept, least recently used first.
+func (m *memo[K, V]) values() []V {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept.Values()
 }

@@ -187,14 +187,13 @@ func (l *linker) region(v *ir.Value, step Step) {
 		l.add(v, slot{typ: t, kind: slotTemp, first: at, last: at})
 	}
 	slots := l.slotsOf[v.ID]
+	written := make([]bool, len(slots))
 	for _, i := range orderOf(step.Results, len(slots)) {
-		if slices.Contains(s.out, slots[i]) {
-			panic(fmt.Sprintf("BUG: runtime: a kernel writes result %d of a region twice", i))
-		}
 		s.out = append(s.out, slots[i])
+		written[i] = true
 	}
-	if len(s.out) != len(slots) {
-		panic(fmt.Sprintf("BUG: runtime: a kernel writes %d of a region's %d results", len(s.out), len(slots)))
+	if len(s.out) != len(slots) || slices.Contains(written, false) {
+		panic(fmt.Sprintf("BUG: runtime: a kernel writes results %v of a region that has %d", step.Results, len(slots)))
 	}
 	step.Region = v
 	l.p.Steps = append(l.p.Steps, step)

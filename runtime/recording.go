@@ -11,11 +11,10 @@ import (
 
 // Run computes the program on w. args have the parameters' types at the
 // recording's sizes; results are contiguous tensors of the result types, as
-// Results makes them, that share memory with no argument, no constant and no
-// other result. A strided argument is copied first; apart from that, a run
-// allocates nothing once a first one has. Tensors that do not fit are a
-// *BufferError, and nothing has run; after another error, the results'
-// elements are undefined.
+// Results makes them, that share memory with no argument and no other result.
+// A strided argument is copied first; apart from that, a run allocates nothing
+// once a first one has. Tensors that do not fit are a *BufferError, and nothing
+// has run; after another error, the results' elements are undefined.
 func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) error {
 	return r.run(args, results, w, nil)
 }

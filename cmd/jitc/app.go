@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -46,7 +48,10 @@ func (a *app) execute(ctx context.Context, args []string) (code int) {
 	a.json = slices.Contains(args, "--json") // for mistakes found before the flags are read
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if errors.As(err, new(*usageError)) {
+		err = usageOf(cmd, err)
+	}
 	a.progress.stop()
 	if err != nil {
 		a.reportError(err)
@@ -58,7 +63,7 @@ const rootLong = `jitc compiles tensor programs (traces) to machine code and run
 
 A trace is a text file: one function, one op per line. The walk from a trace to
 results is: passes make it canonical, fusion divides it into regions, executors
-compile each region to a kernel, and the kernels are linked with one memory plan.
+compile each region to a kernel, the kernels are linked with one memory plan.
 
 Exit codes:
   0    it worked
@@ -78,7 +83,7 @@ const rootExample = `  jitc run mlp.trace --dim B=8
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "jitc", Short: "Compile and run tensor programs", Long: rootLong, Example: rootExample,
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		Args: func(cmd *cobra.Command, args []string) error { return unknownCommand(cmd, args) },
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -86,6 +91,7 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageOf(cmd, err) })
 	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
 		a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.versionCommand())

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jitc"
 	"jitc/ir/tensor"
 )
 
@@ -23,14 +22,15 @@ type benchFlags struct {
 	noLimits bool
 }
 
-const benchLong = `Bench runs a trace repeatedly and reports steady times: of the whole program, and
-of each kernel with its share, the memory it moves, its arithmetic, and how near
+const benchLong = `Bench runs a trace repeatedly and reports steady times: of the program, and of
+each kernel with its share, the memory it moves, its arithmetic, and how near
 it comes to what this machine was seen to reach in the same run.
 
 The limits are a triad (a = b + 3*c over arrays beyond the caches) and fused
 multiply-adds on registers, measured between the runs with the same threads. The
 column "limit" is the least time that a kernel's bytes and operations take at
-the limits, over its time; above 100% the data came from a cache.`
+the limits, over its time; above 100% the data came from a cache, or a gather
+read less than all of its table, which is what is counted.`
 
 const benchExample = `  jitc bench mlp.trace --dim B=64
   jitc bench gpt2.trace --repeat 10 --threads 1
@@ -126,17 +126,11 @@ func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
 	return nil
 }
 
-// openProbe prepares the limits on an engine of their own: what the machine can
-// reach does not depend on the executors that are being timed.
+// openProbe prepares the limits.
 func (a *app) openProbe(ctx context.Context, threads int) (*probe, error) {
 	a.progress.start("preparing the machine's limits")
 	defer a.progress.stop()
-	e, err := jitc.NewEngine(jitc.Options{Threads: threads})
-	if err != nil {
-		return nil, fault{err}
-	}
-	defer e.Close()
-	return newProbe(ctx, e, triadBytes)
+	return newProbe(ctx, threads, triadBytes)
 }
 
 // benchmark is a session under measurement.
@@ -242,7 +236,7 @@ func (b *benchmark) kernel(group []regionReport, l *limits) kernelTime {
 }
 
 func (a *app) writeBench(r *benchReport) {
-	fmt.Fprintf(a.out, "%s  %s  %s\n", a.style.bold("@"+r.Function), sizesText(r.Sizes), plural(r.Threads, "thread"))
+	a.writeTitle(r.Function, r.Sizes, plural(r.Threads, "thread"))
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Distinct, r.By))
 	fmt.Fprintf(a.out, "  steady   %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
 	fmt.Fprintf(a.out, "  rates    %s GB/s, %s GFLOP/s at the median; arena %s\n",
@@ -251,7 +245,7 @@ func (a *app) writeBench(r *benchReport) {
 		fmt.Fprintf(a.out, "  limits   %s\n", r.Limits.text())
 	}
 	fmt.Fprintln(a.out)
-	t := &table{head: []string{">time", ">share", ">bytes", ">GB/s", ">GFLOP/s", ">limit", "region", "kind", "ops"}}
+	t := &table{head: []string{">time", ">share", ">bytes", ">GB/s", ">GFLOP/s", ">limit", "region", "ops"}}
 	for _, k := range r.Kernels {
 		region := fmt.Sprint(k.Regions[0])
 		if len(k.Regions) > 1 {
@@ -262,7 +256,7 @@ func (a *app) writeBench(r *benchReport) {
 			limit = percent(float64(k.Bound), float64(k.Time)) + " " + k.By
 		}
 		t.add(timeText(k.Time), percent(k.Share, 1), byteText(float64(k.Bytes)), rate(float64(k.Bytes), k.Time),
-			rate(float64(k.Flops), k.Time), limit, region, k.Kind, opsText(k.Ops))
+			rate(float64(k.Flops), k.Time), limit, region, opsText(k.Ops))
 	}
 	t.write(a.out, a.style)
 }

@@ -56,7 +56,7 @@ func (a *app) compileCommand() *cobra.Command {
 	f.engine.addDims(cmd)
 	f.engine.add(cmd)
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, asm, plan,\nall, or a pass ("+strings.Join(passes.Names(), ", ")+")")
+	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, asm, plan, all, or a pass ("+strings.Join(passes.Names(), ", ")+")")
 	fl.StringVar(&f.out, "out", "", "write each dump to a file in `DIR`, which is made")
 	fl.BoolVar(&f.each, "each", false, "list every region, not only the distinct kernels")
 	return cmd
@@ -84,7 +84,6 @@ func (f *compileFlags) stages() ([]string, error) {
 // compiledTrace is a compilation with what the observer saw of it.
 type compiledTrace struct {
 	*jitc.Compiled
-	path   string
 	passes []passStep
 	sizes  map[string]int64 // nil unless all are known
 	plan   *planReport      // nil unless sizes are known
@@ -95,6 +94,16 @@ type passStep struct {
 	name          string
 	before, after *ir.Func
 	took          time.Duration
+}
+
+// observe compiles a verified trace and keeps what every pass made of it.
+func (a *app) observe(ctx context.Context, e *jitc.Engine, f *ir.Func) (*compiledTrace, error) {
+	c := &compiledTrace{}
+	compiled, err := a.compileTrace(ctx, e, f, func(pass string, before, after *ir.Func, d time.Duration) {
+		c.passes = append(c.passes, passStep{pass, before, after, d})
+	})
+	c.Compiled = compiled
+	return c, err
 }
 
 func (a *app) compile(ctx context.Context, path string, f *compileFlags) error {
@@ -115,10 +124,7 @@ func (a *app) compile(ctx context.Context, path string, f *compileFlags) error {
 		return err
 	}
 	defer engine.Close()
-	c := &compiledTrace{path: path}
-	c.Compiled, err = a.compileTrace(ctx, engine, file.Func, func(pass string, before, after *ir.Func, d time.Duration) {
-		c.passes = append(c.passes, passStep{pass, before, after, d})
-	})
+	c, err := a.observe(ctx, engine, file.Func)
 	if err != nil {
 		return err
 	}

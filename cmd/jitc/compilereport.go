@@ -117,18 +117,27 @@ func idsText(group []regionReport) string {
 	return strings.Join(ids, " ")
 }
 
-// opsText sums up the ops of a region: "dot_general add*2 tanh".
+// opsText sums up the ops of a region: "dot_general add*2 tanh". Views and
+// sources are left out where there is anything else.
 func opsText(ops []string) string {
-	count, order := map[string]int{}, []string{}
-	for _, op := range ops {
-		if count[op] == 0 {
-			order = append(order, op)
+	count, order, free := map[string]int{}, []string{}, []string{}
+	for _, name := range ops {
+		count[name]++
+		if count[name] > 1 {
+			continue
 		}
-		count[op]++
+		if op, ok := ir.OpByName(name); ok && op.Row().Traits&(ir.View|ir.Source) != 0 {
+			free = append(free, name)
+		} else {
+			order = append(order, name)
+		}
 	}
-	for i, op := range order {
-		if n := count[op]; n > 1 {
-			order[i] = fmt.Sprintf("%s*%d", op, n)
+	if len(order) == 0 {
+		order = free
+	}
+	for i, name := range order {
+		if n := count[name]; n > 1 {
+			order[i] = fmt.Sprintf("%s*%d", name, n)
 		}
 	}
 	return strings.Join(order, " ")
@@ -155,7 +164,7 @@ func (a *app) writeCompiled(c *compiledTrace, each bool) {
 		fmt.Fprintln(a.out, a.style.dim("for bytes, flops and the memory plan give --dim SYM=N for "+listNames(c.Trace.Facts.Syms())))
 		return
 	}
-	c.plan.summary(a.out, "")
+	c.plan.summary(a.out)
 }
 
 func changeText(before, after *ir.Func) string {

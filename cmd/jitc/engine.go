@@ -33,7 +33,7 @@ type engineFlags struct {
 
 func (e *engineFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&e.executors, "executors", nil, "executors in order of preference (default: all that run here);\n`LIST` as in native,reference")
+	fl.StringSliceVar(&e.executors, "executors", nil, "executors in order of preference (default: all that run here), a `LIST` such as native,reference")
 	fl.IntVar(&e.threads, "threads", 0, "workers that run kernels; 0: one per processor")
 	fl.BoolVar(&e.noFuse, "no-fuse", false, "make every op a region of its own")
 	fl.BoolVar(&e.fastMath, "fast-math", false, "allow rewrites that change results beyond rounding")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,8 @@ type usageError struct{ msg, hint string }
 
 func (e *usageError) Error() string { return e.msg }
 
-// usageOf is err as a usageError that points at the command's help.
+// usageOf is err as a usageError that points at the command's help, if it has no
+// better hint.
 func usageOf(cmd *cobra.Command, err error) error {
 	var u *usageError
 	if errors.As(err, &u) && u.hint != "" {
@@ -41,7 +43,7 @@ func usageOf(cmd *cobra.Command, err error) error {
 
 // badFlag is a mistake in a flag's value.
 func badFlag(flag, value, expected string) error {
-	return &usageError{msg: fmt.Sprintf("--%s %s: expected %s", flag, value, expected), hint: "see --help"}
+	return &usageError{msg: fmt.Sprintf("--%s %s: expected %s", flag, value, expected)}
 }
 
 // fault is a failure that is not the user's: of an executor, of jitc, of the
@@ -210,16 +212,20 @@ func panicFrames(stack string) []string {
 	return out[min(1, len(out)):] // the first is the runtime's
 }
 
-// writeJSON prints v, indented, as the one document of standard output.
+// writeJSON prints v as the one document of standard output.
 func (a *app) writeJSON(v any) { writeJSON(a.out, v) }
 
+// writeJSON prints v, indented. That w cannot be written is for w's owner to
+// find out.
 func writeJSON(w io.Writer, v any) {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		panic("BUG: jitc: " + err.Error())
 	}
+	_, _ = b.WriteTo(w)
 }
 
 func quote(s string) string { return strconv.Quote(s) }

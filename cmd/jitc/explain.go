@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"jitc"
 	"jitc/fusion"
-	"jitc/ir"
 	"jitc/trace"
 )
 
@@ -63,17 +60,11 @@ func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) e
 		return err
 	}
 	defer engine.Close()
-	c := &compiledTrace{path: path}
-	c.Compiled, err = a.compileTrace(ctx, engine, file.Func, func(pass string, before, after *ir.Func, d time.Duration) {
-		c.passes = append(c.passes, passStep{pass, before, after, d})
-	})
+	c, err := a.observe(ctx, engine, file.Func)
 	if err != nil {
 		return err
 	}
-	e := &explanation{compiledTrace: c, file: file, engine: engine}
-	if err := e.partition(f.noFuse); err != nil {
-		return err
-	}
+	e := &explanation{compiledTrace: c, file: file, engine: engine, parts: c.Parts}
 	if value != "" {
 		return a.explainValue(e, value)
 	}
@@ -82,24 +73,6 @@ func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) e
 	} else {
 		a.writeOverview(e.overview())
 	}
-	return nil
-}
-
-// partition divides the canonical function again, which gives the same regions
-// with the reasons that the compilation does not keep.
-func (e *explanation) partition(off bool) error {
-	var claimers []fusion.Claimer
-	for _, x := range e.engine.Executors() {
-		claimers = append(claimers, x)
-	}
-	parts, err := fusion.Partition(e.Canonical, claimers, fusion.Options{Off: off})
-	if err != nil {
-		return fault{err}
-	}
-	if len(parts.Regions) != len(e.Report.Regions) {
-		return fault{errors.New("BUG: jitc: explain found other regions than the compilation")}
-	}
-	e.parts = parts
 	return nil
 }
 
@@ -208,7 +181,7 @@ func (a *app) writeRegionWhy(r regionWhy) {
 	a.item("together", r.Why)
 	a.item("kernel", r.Detail)
 	if len(r.Like) > 0 {
-		a.item("like it", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(r.Like)), " "), "[]"))
+		a.item("like it", intsText(r.Like))
 	}
 }
 

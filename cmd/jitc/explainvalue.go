@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"jitc/fusion"
 	"jitc/ir"
@@ -12,11 +13,12 @@ import (
 // valueWhy is what became of one value of the trace.
 type valueWhy struct {
 	Value     string         `json:"value"`
-	Text      string         `json:"text"`           // the value as printed
-	At        string         `json:"at"`             // position
-	Became    []partWhy      `json:"became"`         // after the passes
-	Gone      string         `json:"gone,omitempty"` // why there is nothing after the passes
-	Regions   []regionWhy    `json:"regions"`        // that compute some of it
+	Text      string         `json:"text"`              // the value as printed
+	At        string         `json:"at"`                // position
+	Became    []partWhy      `json:"became"`            // after the passes
+	Gone      string         `json:"gone,omitempty"`    // why there is nothing after the passes
+	Regions   []regionWhy    `json:"regions"`           // that compute some of it
+	ReadBy    []int          `json:"read_by,omitempty"` // regions that read it, for a parameter
 	Decisions []decisionText `json:"decisions"`
 }
 
@@ -79,7 +81,7 @@ func (e *explanation) traceNames() []string {
 		switch {
 		case v.Name != "":
 			names[v.ID] = v.Name
-		case v.Op == ir.OpConstant && e.file.Source.Literals[v.ID]:
+		case v.Op == ir.OpConstant && e.file.Source.Literals[v]:
 		default:
 			names[v.ID] = strconv.Itoa(n)
 			n++
@@ -122,6 +124,9 @@ func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
 	for i, g := range e.parts.Regions {
 		if slices.ContainsFunc(g.Value.Body.Values, mine) {
 			w.Regions = append(w.Regions, e.region(i))
+		}
+		if v.Op == ir.OpParam && slices.ContainsFunc(g.Value.Args, mine) {
+			w.ReadBy = append(w.ReadBy, i)
 		}
 	}
 	for _, d := range e.parts.Decisions {
@@ -177,6 +182,9 @@ func valueText(v *ir.Value) string { return v.Type.String() + " = " + v.Op.Strin
 func (a *app) writeValueWhy(w *valueWhy) {
 	fmt.Fprintf(a.out, "%s: %s  at %s\n", a.style.bold(w.Value), w.Text, w.At)
 	a.item("gone", w.Gone)
+	if len(w.ReadBy) > 0 {
+		a.item("read by", "region "+intsText(w.ReadBy))
+	}
 	if len(w.Became) > 0 {
 		fmt.Fprintln(a.out)
 		t := &table{head: []string{"after the passes", "value", "executors"}}
@@ -200,6 +208,9 @@ func (a *app) writeValueWhy(w *valueWhy) {
 		}
 	}
 }
+
+// intsText prints numbers with spaces between.
+func intsText(ns []int) string { return strings.Trim(fmt.Sprint(ns), "[]") }
 
 // claimsText is what executors say, up to the first that takes the value.
 func claimsText(claims []claimWhy) string {

@@ -27,7 +27,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.input, "input", nil, "tensor of one parameter, `NAME=FILE[:KEY]`; may be repeated")
 	fl.StringArrayVar(&f.inputs, "inputs", nil, "tensors of parameters by name, from an .npz or .safetensors `FILE`")
-	fl.StringArrayVar(&f.weights, "weights", nil, "`FILE` with weights, searched before the one that the trace names;\nmay be repeated")
+	fl.StringArrayVar(&f.weights, "weights", nil, "`FILE` with weights, searched before the one that the trace names; may be repeated")
 }
 
 // arguments makes the tensors of a trace's parameters, and the sizes they imply.

@@ -9,7 +9,6 @@ import (
 	"jitc"
 	"jitc/codegen/x64/asm"
 	"jitc/codegen/x64/gemm"
-	"jitc/executors"
 	"jitc/executors/native/exec"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
@@ -34,13 +33,13 @@ const triadBytes = 64 << 20
 // jitc compiles it, counted as two reads and one write; the arithmetic limit is
 // that of independent fused multiply-adds on registers.
 type probe struct {
-	limits  limits
-	workers executors.Workers
-	triad   *rt.Recording
-	args    []*tensor.Tensor
-	out     []*tensor.Tensor
-	fma     *exec.Code
-	flops   int // of one iteration of fma
+	limits limits
+	engine *jitc.Engine // its own: what the machine can reach does not depend on the executors that are timed
+	triad  *rt.Recording
+	args   []*tensor.Tensor
+	out    []*tensor.Tensor
+	fma    *exec.Code
+	flops  int // of one iteration of fma
 }
 
 const triadTrace = `func @triad(%%b: f32[%[1]d], %%c: f32[%[1]d]) -> f32[%[1]d] {
@@ -52,20 +51,28 @@ const triadTrace = `func @triad(%%b: f32[%[1]d], %%c: f32[%[1]d]) -> f32[%[1]d] 
 
 // newProbe prepares the measurements with arrays of that many bytes. What cannot
 // be measured here is noted.
-func newProbe(ctx context.Context, e *jitc.Engine, arrayBytes int) (*probe, error) {
-	p := &probe{workers: e.Workers(), limits: limits{TriadBytes: arrayBytes}}
-	if err := p.prepareTriad(ctx, e, arrayBytes/4); err != nil {
+func newProbe(ctx context.Context, threads, arrayBytes int) (*probe, error) {
+	e, err := jitc.NewEngine(jitc.Options{Threads: threads})
+	if err != nil {
+		return nil, fault{err}
+	}
+	p := &probe{engine: e, limits: limits{TriadBytes: arrayBytes}}
+	if err = p.prepareTriad(ctx, arrayBytes/4); err == nil {
+		err = p.prepareFMA()
+	}
+	if err != nil {
+		p.close()
 		return nil, err
 	}
-	return p, p.prepareFMA()
+	return p, nil
 }
 
-func (p *probe) prepareTriad(ctx context.Context, e *jitc.Engine, n int) error {
+func (p *probe) prepareTriad(ctx context.Context, n int) error {
 	file, err := trace.Parse("triad", fmt.Sprintf(triadTrace, n))
 	if err != nil {
 		return fault{err}
 	}
-	c, err := e.Compile(ctx, file.Func, nil)
+	c, err := p.engine.Compile(ctx, file.Func, nil)
 	if err != nil {
 		return fault{err}
 	}
@@ -82,7 +89,7 @@ func (p *probe) prepareTriad(ctx context.Context, e *jitc.Engine, n int) error {
 		}
 		p.args = append(p.args, t)
 	}
-	if p.triad, err = c.Program.Record(map[string]int64{}, p.workers.Workers()); err != nil {
+	if p.triad, err = c.Program.Record(map[string]int64{}, p.engine.Workers().Workers()); err != nil {
 		return fault{err}
 	}
 	p.out = p.triad.Results()
@@ -108,6 +115,7 @@ func (p *probe) prepareFMA() error {
 }
 
 func (p *probe) close() {
+	p.engine.Close()
 	if p.fma != nil {
 		p.fma.Free()
 	}
@@ -117,7 +125,7 @@ func (p *probe) close() {
 func (p *probe) sample() error {
 	if p.triad != nil {
 		start := time.Now()
-		if err := p.triad.Run(p.args, p.out, p.workers); err != nil {
+		if err := p.triad.Run(p.args, p.out, p.engine.Workers()); err != nil {
 			return fault{err}
 		}
 		moved := float64(3 * p.limits.TriadBytes)
@@ -140,12 +148,12 @@ const (
 
 // runFMA runs the probe on every worker and returns the operations done.
 func (p *probe) runFMA() float64 {
-	chunks := fmaChunks * p.workers.Workers()
+	chunks := fmaChunks * p.engine.Workers().Workers()
 	args := make([]struct {
 		gemm.ProbeArgs
 		_ [56]byte // a cache line each
-	}, p.workers.Workers())
-	p.workers.Run(chunks, func(_, worker int) {
+	}, p.engine.Workers().Workers())
+	p.engine.Workers().Run(chunks, func(_, worker int) {
 		args[worker].Iterations = fmaIterations
 		p.fma.Call(unsafe.Pointer(&args[worker].ProbeArgs))
 	})

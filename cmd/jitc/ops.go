@@ -47,6 +47,9 @@ var attrKinds = map[ir.AttrKind]string{
 	ir.KindDims: "sizes", ir.KindDType: "element type", ir.KindTensor: "tensor", ir.KindNumber: "number",
 }
 
+// opKinds are the kinds in the order of the list.
+var opKinds = []string{"primitive", "composite", "structural"}
+
 // dtypeSets are the sets of element types that have a name.
 var dtypeSets = []struct {
 	set  ir.DTypeSet
@@ -200,12 +203,17 @@ func (a *app) writeOps(ops []opReport, detail, markdown bool) {
 	case detail:
 		a.writeOp(&ops[0])
 	default:
-		t := &table{head: []string{"op", "kind", "operands", "doc"}}
-		for _, r := range ops {
-			t.add(r.Name, r.Kind, r.operands(), firstSentence(r.Doc))
+		for _, kind := range opKinds {
+			t := &table{head: []string{kind, "doc"}}
+			for _, r := range ops {
+				if r.Kind == kind {
+					t.add(r.Name, firstSentence(r.Doc))
+				}
+			}
+			t.write(a.out, a.style)
+			fmt.Fprintln(a.out)
 		}
-		t.write(a.out, a.style)
-		fmt.Fprintf(a.out, "\n%s; jitc ops NAME tells all about one\n", plural(len(ops), "op"))
+		fmt.Fprintf(a.out, "%s; jitc ops NAME tells all about one\n", plural(len(ops), "op"))
 	}
 }
 

@@ -106,7 +106,7 @@ func (c *compiledTrace) planText(among bool) (string, error) {
 
 func (r *planReport) text() string {
 	var b strings.Builder
-	r.summary(&b, "")
+	r.summary(&b)
 	t := &table{head: []string{">step", "region", ">bytes", "lives", "type"}}
 	for i, s := range r.Steps {
 		lives := fmt.Sprintf("%d-%d", i, s.Last)
@@ -120,10 +120,10 @@ func (r *planReport) text() string {
 	return b.String()
 }
 
-// summary prints the totals, each line behind an inset.
-func (r *planReport) summary(w io.Writer, inset string) {
-	fmt.Fprintf(w, "%smemory plan  %s\n", inset, orText(sizesText(r.Sizes), "static sizes"))
-	t := &table{head: []string{"", ">", ""}, inset: len(inset) + 2}
+// summary prints the totals.
+func (r *planReport) summary(w io.Writer) {
+	fmt.Fprintf(w, "memory plan, %s\n", orText(sizesText(r.Sizes), "static sizes"))
+	t := &table{head: []string{"", ">", ""}, inset: 2}
 	t.add("arena", byteText(float64(r.Arena)), "holds "+byteText(float64(r.Intermediates))+" of intermediates")
 	t.add("scratch", byteText(float64(r.Scratch)), "of the kernel that needs most")
 	t.add("parameters", byteText(float64(r.Parameters)), "")

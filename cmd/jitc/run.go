@@ -92,8 +92,11 @@ func (f *runFlags) check() error {
 	if f.repeat < 1 {
 		return badFlag("repeat", strconv.Itoa(f.repeat), "1 or more")
 	}
-	if !(f.atol >= 0 && f.rtol >= 0) {
-		return badFlag("atol/--rtol", fmt.Sprintf("%g %g", f.atol, f.rtol), "tolerances of 0 or more")
+	if !(f.atol >= 0) {
+		return badFlag("atol", fmt.Sprint(f.atol), "a tolerance of 0 or more")
+	}
+	if !(f.rtol >= 0) {
+		return badFlag("rtol", fmt.Sprint(f.rtol), "a tolerance of 0 or more")
 	}
 	return nil
 }
@@ -248,7 +251,7 @@ func resultNames(f *ir.Func) []string {
 }
 
 func (a *app) writeRun(r *runReport) {
-	fmt.Fprintf(a.out, "%s  %s\n", a.style.bold("@"+r.Function), sizesText(r.Sizes))
+	a.writeTitle(r.Function, r.Sizes)
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Kernels, r.By))
 	fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), byteText(float64(r.Arena)))
 	if r.Runs == 1 {
@@ -268,6 +271,18 @@ func (a *app) writeRun(r *runReport) {
 	if r.Stats != nil {
 		a.writeStats(r.Stats)
 	}
+}
+
+// writeTitle prints a function's name, its sizes if it has any, and what else
+// belongs in the first line.
+func (a *app) writeTitle(name string, sizes map[string]int64, more ...string) {
+	line := a.style.bold("@" + name)
+	for _, s := range append([]string{sizesText(sizes)}, more...) {
+		if s != "" {
+			line += "  " + s
+		}
+	}
+	fmt.Fprintln(a.out, line)
 }
 
 // programText sums up a program: 5 regions, 4 kernels: native 4, reference 1.

@@ -101,8 +101,11 @@ func byteText(n float64) string {
 
 // flopText prints a number of floating-point operations.
 func flopText(n float64) string {
-	if n == 0 {
+	switch {
+	case n == 0:
 		return "-"
+	case n < 1000:
+		return fmt.Sprintf("%.0f FLOP", n)
 	}
 	return scaled(n/1e3, 1e3, "kFLOP", "MFLOP", "GFLOP", "TFLOP")
 }

@@ -4,12 +4,13 @@ package x64
 
 import (
 	"fmt"
-	"math"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/executors/native/exec"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
@@ -40,7 +41,7 @@ func TestTranspose(t *testing.T) {
 // axes, beside other accesses.
 func TestTiles(t *testing.T) {
 	e := []dim.Expr{sym("A"), sym("B"), sym("C")}
-	for _, dt := range []tensor.DType{tensor.F32, tensor.F64, tensor.I32} {
+	for _, dt := range []tensor.DType{tensor.F32, tensor.F64, tensor.I32, tensor.BF16, tensor.F16, tensor.I8, tensor.F8E5M2} {
 		for _, perm := range [][3]int{{0, 2, 1}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}} {
 			b := codegen.NewKernel(fmt.Sprintf("permute_%s_%v", dt, perm))
 			size := e[0].Mul(e[1]).Mul(e[2])
@@ -256,5 +257,60 @@ func TestNonTemporal(t *testing.T) {
 	})
 	for _, n := range []int64{1, 64, 100, 1000, 1024} {
 		check(t, k, map[string]int64{"N": n}, 1, 0, Options{NonTemporal: []bool{false, true}})
+	}
+}
+
+// TestEpilogue runs the epilogue of a product on tiles with rows of their own
+// stride.
+func TestEpilogue(t *testing.T) {
+	const m, n, stride = 7, 50, 24
+	b := codegen.NewKernel("epilogue")
+	x := b.Buffer(codegen.Input, "a", tensor.F32, con(m*3))
+	w := b.Buffer(codegen.Input, "b", tensor.F32, con(3*n))
+	bias := b.Buffer(codegen.Input, "bias", tensor.F32, con(n))
+	y := b.Buffer(codegen.Output, "y", tensor.F32, con(m*n))
+	tile := b.Buffer(codegen.Tile, "tile", tensor.F32, con(m*n))
+	g := &codegen.Gemm{M: con(m), N: con(n), K: con(3), DType: tensor.F32, Tile: tile,
+		A: codegen.Operand{Buf: x, Row: con(3), Col: con(1)}, B: codegen.Operand{Buf: w, Row: con(n), Col: con(1)}}
+	s := b.EpilogueNest(g)
+	s.Once()
+	s.Store(codegen.At(y, n, 1), s.Op(codegen.Add, s.Load(codegen.At(tile, n, 1)), s.Load(codegen.At(bias, 0, 1))))
+	b.Gemm(g)
+	k := build(t, b)
+	for _, f := range targets(t) {
+		legal, err := codegen.Legalize(k, Target(f, false))
+		require.NoError(t, err)
+		bound, err := codegen.Bind(legal, nil)
+		require.NoError(t, err)
+		e := bound.Steps[0].Gemm.Epilogue
+		code, err := Compile(legal, e.Nest, f, Options{})
+		require.NoError(t, err)
+		run, err := exec.Load(code.Bytes)
+		require.NoError(t, err)
+		out, biases, tiles := make([]float32, m*n), make([]float32, n), make([]float32, m*stride)
+		for i := range biases {
+			biases[i] = float32(i)
+		}
+		for i := range tiles {
+			tiles[i] = float32(i * 100)
+		}
+		bases := make([]uintptr, len(k.Bufs))
+		bases[bias], bases[y] = uintptr(unsafe.Pointer(&biases[0])), uintptr(unsafe.Pointer(&out[0]))
+		args := newArgs(code)
+		code.Fill(args, e, bases)
+		code.SetTile(args, stride)
+		box := codegen.Box{Lo: []int64{2, 5}, Hi: []int64{6, 5 + 21}}
+		code.PlaceTile(args, box, uintptr(unsafe.Pointer(&tiles[0])))
+		run.Call(args)
+		run.Free()
+		for i := range m {
+			for j := range n {
+				want := float32(0)
+				if i >= 2 && i < 6 && j >= 5 && j < 26 {
+					want = tiles[(i-2)*stride+j-5] + biases[j]
+				}
+				require.Equal(t, want, out[i*n+j], "%d,%d", i, j)
+			}
+		}
 	}
 }

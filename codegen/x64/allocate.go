@@ -38,7 +38,7 @@ func (g *emitter) allocate(fixed int) int {
 		need = max(need, g.p.need(g.p.pre, 1))
 	}
 	if g.p.tile != nil {
-		need = max(need, 8) // transpose
+		need = max(need, 9) // transpose
 	}
 	g.choosePins(total-need, most)
 	return most
@@ -46,8 +46,10 @@ func (g *emitter) allocate(fixed int) int {
 
 func (g *emitter) chooseUnroll(s *segment, total, fixed int) int {
 	u := maxUnroll
-	if fixed > 0 {
+	if fixed == 1 || fixed == 2 || fixed == maxUnroll {
 		u = fixed
+	} else {
+		fixed = 0
 	}
 	if g.p.mode == modeScalar || g.p.mode == modeInner && !s.loop {
 		u = 1

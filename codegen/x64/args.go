@@ -25,6 +25,7 @@ type filledStream struct {
 	acc   int
 	esize int64
 	lane  bool
+	tile  bool // reads the tile of a product
 }
 
 type filledSize struct {
@@ -38,7 +39,8 @@ func newFiller(p *plan) filler {
 		f.accs = append(f.accs, filledAccess{int32(p.accs[i].dynAt), p.accs[i].esize})
 	}
 	for _, s := range p.streams {
-		f.streams = append(f.streams, filledStream{acc: s.acc, esize: int64(p.accs[s.acc].esize), lane: s.lane})
+		f.streams = append(f.streams, filledStream{acc: s.acc, esize: int64(p.accs[s.acc].esize), lane: s.lane,
+			tile: p.kern.Bufs[p.nest.Accs[s.acc].Buf].Kind == codegen.Tile})
 	}
 	for v := range p.vals {
 		if in := &p.nest.Insts[v]; in.Op == codegen.Size {
@@ -174,5 +176,33 @@ func (c *Code) Place(args unsafe.Pointer, box codegen.Box) {
 			at += vecLo * *word(args, l.vecStep[s])
 		}
 		*word(args, l.ptr[s]) = at
+	}
+}
+
+// SetTile says, after Fill, that rows of the product's tile lie stride elements
+// apart, whatever the nest's own stride.
+func (c *Code) SetTile(args unsafe.Pointer, stride int64) {
+	l, f := c.layout, &c.fill
+	for s := range f.streams {
+		if !f.streams[s].tile {
+			continue
+		}
+		row := f.outer[len(f.outer)-2]
+		for i := range l.nOuter {
+			if l.levels[i].axis == row {
+				*word(args, l.levels[i].step[s]) = stride * f.streams[s].esize
+			}
+		}
+	}
+}
+
+// PlaceTile is Place for the epilogue of a product: the first point of the box is
+// the first element of the tile at the given address.
+func (c *Code) PlaceTile(args unsafe.Pointer, box codegen.Box, tile uintptr) {
+	c.Place(args, box)
+	for s := range c.fill.streams {
+		if c.fill.streams[s].tile {
+			*word(args, c.layout.ptr[s]) = int64(tile)
+		}
 	}
 }

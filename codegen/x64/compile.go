@@ -106,10 +106,6 @@ func (p *plan) check() error {
 			if in.Type == tensor.F64 && in.Round != tensor.F32 {
 				return &Unsupported{"round_to " + in.Round.String() + " of f64"}
 			}
-		case codegen.Load, codegen.Store:
-			if a := &p.accs[in.Acc]; a.vary && len(a.dyn) > 2 {
-				return &Unsupported{"more than two data-dependent indices"}
-			}
 		}
 	}
 	return nil

@@ -168,7 +168,7 @@ func (g *emitter) ktmp() asm.K {
 
 func (g *emitter) drop(r asm.V) { g.temps &^= 1 << r; g.v.free |= 1 << r }
 
-// own records that register r of f holds loc l.
+// hold records that register r of f holds loc l, locked for this instruction.
 func (f *file) hold(r uint8, l int32) {
 	f.own[r] = l
 	f.busy |= 1 << r

@@ -230,13 +230,17 @@ func element(dt tensor.DType, b []byte) float64 {
 	return float64(int64(v))
 }
 
+// moderate is the first seed of inputs without odd values, for sums that would
+// cancel them in another order.
+const moderate = 1 << 40
+
 // randomBytes is n elements: mostly moderate numbers, with the type's odd values
-// among them.
+// among them for low seeds.
 func randomBytes(dt tensor.DType, n int, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 7))
 	out := make([]byte, 0, n*dt.Size())
 	for range n {
-		v := randomElement(r, dt)
+		v := randomElement(r, dt, seed < moderate)
 		for i := range dt.Size() {
 			out = append(out, byte(v>>(8*i)))
 		}
@@ -247,8 +251,8 @@ func randomBytes(dt tensor.DType, n int, seed uint64) []byte {
 var oddFloats = []float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(), 1e-40, -1e-42, 3e38, -3e38,
 	0x1p31, -0x1p31, 0x1p32, 0x1p63, -0x1p63, 0x1p64, 2147483583, 0.5, 1.5, 2.5, -0.5, 1e300, 5e-324}
 
-func randomElement(r *rand.Rand, dt tensor.DType) uint64 {
-	odd := r.IntN(4) == 0
+func randomElement(r *rand.Rand, dt tensor.DType, odd bool) uint64 {
+	odd = r.IntN(4) == 0 && odd
 	switch {
 	case dt == tensor.Bool:
 		return r.Uint64() & 1

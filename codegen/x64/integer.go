@@ -76,7 +76,7 @@ func shiftArith64(g *emitter, v codegen.Val, in *codegen.Inst) {
 // divide is Div and Rem of integers. I32 divides in F64, whose quotient of two
 // 32-bit integers truncates to the right one; other types go lane by lane.
 func divide(g *emitter, v codegen.Val, in *codegen.Inst) {
-	if g.p.z && kindOf(in.Type) == kI32 {
+	if kindOf(in.Type) == kI32 {
 		divide32(g, v, in)
 		return
 	}
@@ -141,28 +141,39 @@ func (g *emitter) divideLane(c codegen.Code, k kind, x, y asm.Mem) {
 	put(x, asm.RAX)
 }
 
-// divide32 divides I32 in F64 halves.
+// divide32 divides I32 in F64, by halves where all lanes are I32. A quotient by
+// zero becomes all ones; the one that overflows is right as the hardware gives it.
 func divide32(g *emitter, v codegen.Val, in *codegen.Inst) {
-	l := g.vl(v)
+	l, wide := g.vl(v), g.p.full
 	a, b := g.src(in.A), g.src(in.B)
 	d, x, y := g.defLate(v), g.tmp(), g.tmp()
 	half := func(to, a, b asm.V) {
-		g.RR(asm.VCVTDQ2PD, asm.Z512, x, 0, a, 0)
-		g.RR(asm.VCVTDQ2PD, asm.Z512, y, 0, b, 0)
-		g.RR(asm.VDIVPD, asm.Z512, x, x, y, 0)
-		g.RR(asm.VCVTTPD2DQ, asm.Z512, to, 0, x, 0)
+		g.RR(asm.VCVTDQ2PD, wide, x, 0, a, 0)
+		g.RR(asm.VCVTDQ2PD, wide, y, 0, b, 0)
+		g.RR(asm.VDIVPD, wide, x, x, y, 0)
+		g.RR(asm.VCVTTPD2DQ, wide, to, 0, x, 0)
 	}
 	half(d, a, b)
-	if l == asm.Z512 {
+	if l == wide {
+		extract, insert := asm.VEXTRACTI128, asm.VINSERTI128
+		if g.p.z {
+			extract, insert = asm.VEXTRACTI64X4, asm.VINSERTI64X4
+		}
 		ah, bh := g.tmp(), g.tmp()
-		g.RRi(asm.VEXTRACTI64X4, asm.Z512, a, 0, ah, 0, 1)
-		g.RRi(asm.VEXTRACTI64X4, asm.Z512, b, 0, bh, 0, 1)
+		g.RRi(extract, l, a, 0, ah, 0, 1)
+		g.RRi(extract, l, b, 0, bh, 0, 1)
 		half(ah, ah, bh)
-		g.RRi(asm.VINSERTI64X4, asm.Z512, d, d, ah, 0, 1)
+		g.RRi(insert, l, d, d, ah, 0, 1)
 	}
-	k := g.ktmp()
-	g.RR(asm.VPTESTNMD, l, asm.V(k), b, b, 0)
-	g.RM(asm.VPBROADCASTD, l, d, 0, g.Const32(0xffffffff), asm.Mask(k))
+	if g.p.z {
+		k := g.ktmp()
+		g.RR(asm.VPTESTNMD, l, asm.V(k), b, b, 0)
+		g.RM(asm.VPBROADCASTD, l, d, 0, g.Const32(0xffffffff), asm.Mask(k))
+	} else {
+		g.zero(x, l)
+		g.RR(asm.VPCMPEQD, l, x, x, b, 0)
+		g.RR(asm.VPORv, l, d, d, x, 0)
+	}
 	if in.Op == codegen.Rem { // a - q*b, right for b = 0 and b = -1 too
 		g.RR(asm.VPMULLD, l, d, d, b, 0)
 		g.RR(asm.VPSUBD, l, d, a, d, 0)

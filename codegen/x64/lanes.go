@@ -15,6 +15,10 @@ func (g *emitter) loadLanes(v codegen.Val, in *codegen.Inst, a *access) {
 		g.gather(v, in, a)
 		return
 	}
+	if a.esize >= 4 && in.Pred == codegen.None && !g.tail && !g.vary(a) {
+		g.collect(v, in, a)
+		return
+	}
 	t := g.tmp()
 	g.zero(t, g.p.full)
 	g.RM(asm.VMOVUPSst, g.p.full, t, 0, asm.Ptr(asm.RDI, g.lay.lanes), 0)
@@ -37,6 +41,42 @@ func (g *emitter) loadLanes(v codegen.Val, in *codegen.Inst, a *access) {
 		}
 	})
 	g.widen(v, in, a.dtype, operand{mem: true, m: lanes})
+}
+
+// collect loads elements of 4 or 8 bytes that lie a stride apart on AVX2.
+func (g *emitter) collect(v codegen.Val, in *codegen.Inst, a *access) {
+	g.LEA(asm.RDX, g.address(in.Acc)) // may read operands and use RBX
+	g.MOVld(asm.RBX, asm.Ptr(asm.RDI, g.lay.vecStep[a.stream]))
+	d := g.def(v)
+	first, second := asm.Ptr(asm.RDX, 0), asm.PtrX(asm.RDX, asm.RBX, 0, 0)
+	pair := func(x asm.V, lane uint8) { // two elements to lanes of a 128-bit half
+		switch {
+		case a.esize == 8:
+			g.RM(asm.VMOVSDld, asm.X128, x, 0, first, 0)
+			g.RM(asm.VMOVHPSld, asm.X128, x, x, second, 0)
+		case lane == 0:
+			g.RM(asm.VMOVSSld, asm.X128, x, 0, first, 0)
+			g.RMi(asm.VINSERTPS, asm.X128, x, x, second, 0, 1<<4)
+		default:
+			g.RMi(asm.VINSERTPS, asm.X128, x, x, first, 0, 2<<4)
+			g.RMi(asm.VINSERTPS, asm.X128, x, x, second, 0, 3<<4)
+		}
+	}
+	half := func(x asm.V) {
+		for lane := int32(0); lane < 16/a.esize; lane += 2 {
+			if lane > 0 {
+				g.LEA(asm.RDX, asm.PtrX(asm.RDX, asm.RBX, 1, 0))
+			}
+			pair(x, uint8(lane))
+		}
+	}
+	half(d)
+	if g.vl(v) == asm.Y256 {
+		t := g.tmp()
+		g.LEA(asm.RDX, asm.PtrX(asm.RDX, asm.RBX, 1, 0))
+		half(t)
+		g.RRi(asm.VINSERTF128, asm.Y256, d, d, t, 0, 1)
+	}
 }
 
 // storeLanes stores one element per lane.

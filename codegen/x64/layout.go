@@ -20,7 +20,7 @@ type layout struct {
 	nOuter       int
 	ptr          []int32 // by stream: current address
 	base         []int32 // by stream: address of the origin
-	vecStep      []int32 // by stream: bytes from lane to lane, read by Place
+	vecStep      []int32 // by stream: bytes from lane to lane
 	lanePtr      []int32 // by stream: address within the vector loop
 	laneStep     []int32 // by stream: what c vectors add to it, at +8*c
 	laneOff      []int32 // by stream: a table, one offset per lane
@@ -30,7 +30,7 @@ type layout struct {
 	home         []int32 // by loc: a value that crosses segments; 0: no slot
 	acc          int32   // accumulators kept in memory
 	lanes, table int32   // scratch: a vector of values; one 8-byte word per lane
-	operands     [2]int32
+	operands     []int32 // scratch: vectors, two or one per index of a gather
 	spill        int32
 }
 
@@ -120,7 +120,13 @@ func (l *layout) values(p *plan) {
 	l.acc = l.block(bytes*int32(most*maxUnroll), 64)
 	l.lanes = l.block(128, 64)
 	l.table = l.block(8*int32(p.lanes), 64)
-	l.operands = [2]int32{l.block(128, 64), l.block(128, 64)}
+	operands := 2
+	for i := range p.accs {
+		operands = max(operands, len(p.accs[i].dyn))
+	}
+	for range operands {
+		l.operands = append(l.operands, l.block(128, 64))
+	}
 }
 
 // copies is how many copies of a value exist in an unrolled body.

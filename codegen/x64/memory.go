@@ -86,7 +86,9 @@ func load(g *emitter, v codegen.Val, in *codegen.Inst) {
 	}
 	a := &g.p.accs[in.Acc]
 	if m, ok := g.tileOf(v); ok {
-		g.RM(asm.VMOVUPSld, g.vl(v), g.def(v), 0, m, 0)
+		d := g.def(v)
+		g.RM(asm.VMOVUPSld, g.vl(v), d, 0, m, 0)
+		g.decodeBits(d, a.dtype, g.vl(v))
 		return
 	}
 	switch pt := g.pitchOf(in.Acc); {
@@ -264,6 +266,14 @@ func store(g *emitter, v codegen.Val, in *codegen.Inst) {
 
 // storeVector stores neighbouring elements.
 func (g *emitter) storeVector(in *codegen.Inst, a *access) {
+	if a.dtype == tensor.F16 && (g.p.z || in.Pred == codegen.None && !g.tail) { // converts on the way
+		x, k := g.src(in.A), asm.K(0)
+		if g.p.z {
+			k = g.liveMask(in)
+		}
+		g.RMi(asm.VCVTPS2PH, g.vecOf(4), x, 0, g.address(in.Acc), asm.Mask(k), 0)
+		return
+	}
 	x, w := g.narrow(in, a.dtype)
 	if g.p.z {
 		k := g.liveMask(in)

@@ -141,12 +141,21 @@ func (r *randomNest) cast(v codegen.Val, t tensor.DType) codegen.Val {
 	return r.n.To(codegen.Cast, t, v)
 }
 
-func (r *randomNest) load(rank int) codegen.Val {
+// load reads a fresh input, with a data-dependent index from pool now and then.
+func (r *randomNest) load(rank int, pool []codegen.Val) codegen.Val {
 	st, size := r.strides(rank, false)
 	off := int64(r.IntN(3))
+	var dyn []codegen.Dyn
+	for len(pool) > 0 && r.IntN(4) == 0 {
+		index := r.cast(pool[r.IntN(len(pool))], []tensor.DType{tensor.I32, tensor.I64}[r.IntN(2)])
+		limit := int64(1 + r.IntN(5))
+		dyn = append(dyn, codegen.Dyn{Val: index, Limit: con(limit), Stride: size})
+		size = size.Mul(con(limit))
+	}
 	buf := r.b.Buffer(codegen.Input, fmt.Sprint("x", r.outs), r.dtype(), size.Add(con(off)))
 	r.outs++
 	a := codegen.AtExpr(buf, con(off), st...)
+	a.Dyn = dyn
 	for ax := range rank { // a mask on one axis, which shifts it
 		if r.IntN(6) == 0 && r.IntN(2) == 0 {
 			a.Offset = a.Offset.Sub(st[ax])
@@ -159,8 +168,8 @@ func (r *randomNest) load(rank int) codegen.Val {
 	return r.n.Load(a)
 }
 
-// build makes the kernel; inputs must be declared before outputs, so the nest is
-// drawn twice from the same seed and buffers sorted by kind in between.
+// randomKernel has a phase that runs once, a looping one with two reductions if
+// there are inner axes, and a last one that stores.
 func randomKernel(t *testing.T, seed uint64) *codegen.Kernel {
 	r := &randomNest{Rand: rand.New(rand.NewPCG(seed, 1)), b: codegen.NewKernel(fmt.Sprint("random", seed))}
 	rank := 1 + r.IntN(4)
@@ -172,21 +181,18 @@ func randomKernel(t *testing.T, seed uint64) *codegen.Kernel {
 	r.n = r.b.Nest(axes("abcd", r.ext...), r.outer)
 	r.vec = []int{-1, r.outer - 1, rank - 1, rank - 1, r.outer - 1}[r.IntN(5)]
 	r.n.Vec(r.vec)
-	type output struct {
-		a codegen.Access
-		v codegen.Val
-	}
 	var pool []codegen.Val // visible everywhere
-	var stores []func()
 	r.n.Once()
-	pool = append(pool, r.load(r.outer), r.n.ConstF32(1.5), r.n.ConstI(tensor.I32, 3))
+	pool = append(pool, r.load(r.outer, nil), r.n.ConstF32(1.5), r.n.ConstI(tensor.I32, 3))
 	if r.outer > 0 {
 		pool = append(pool, r.n.Index(tensor.I32, r.IntN(r.outer)))
 	}
+	pool = append(pool, r.load(r.outer, pool))
 	pool = append(pool, r.expr(pool, 3))
 	if r.outer < rank {
 		r.n.Loop()
-		local := append(append([]codegen.Val{}, pool...), r.load(rank), r.load(rank), r.n.Index(tensor.I32, r.outer+r.IntN(rank-r.outer)))
+		local := append(append([]codegen.Val{}, pool...), r.load(rank, nil), r.load(rank, pool), r.n.Index(tensor.I32, r.outer+r.IntN(rank-r.outer)))
+		local = append(local, r.load(rank, local))
 		v := r.expr(local, 1+r.IntN(8))
 		w := r.expr(append(local, v), 3)
 		for _, x := range []codegen.Val{v, w} {
@@ -199,17 +205,12 @@ func randomKernel(t *testing.T, seed uint64) *codegen.Kernel {
 	}
 	r.n.Once()
 	pool = append(pool, r.expr(pool, 3))
-	_ = stores
-	var outs []output
 	st, size := r.strides(r.outer, true)
-	dt := memoryOf(r.n.TypeOf(pool[len(pool)-1]))
-	y := r.b.Buffer(codegen.Output, "y", dt, size)
-	outs = append(outs, output{codegen.AtExpr(y, con(0), st...), pool[len(pool)-1]})
-	r.n.Store(outs[0].a, outs[0].v)
+	result := pool[len(pool)-1]
+	y := r.b.Buffer(codegen.Output, "y", r.n.TypeOf(result), size)
+	r.n.Store(codegen.AtExpr(y, con(0), st...), result)
 	return build(t, r.b)
 }
-
-func memoryOf(t tensor.DType) tensor.DType { return t }
 
 // TestRandomNests compares random nests with the interpreter.
 func TestRandomNests(t *testing.T) {

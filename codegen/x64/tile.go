@@ -5,6 +5,7 @@ import (
 
 	"jitc/codegen"
 	"jitc/codegen/x64/asm"
+	"jitc/ir/tensor"
 )
 
 // Transposed loads. A load whose lanes lie a stride apart, but whose neighbours
@@ -60,11 +61,13 @@ func (p *plan) planTile() {
 	p.outer = append(p.outer, t.axis)
 }
 
-// tileable: elements as wide as a lane, present at every point.
+// tileable: elements as wide as a lane, or narrow ones that a 4-byte lane holds
+// widened; present at every point.
 func (p *plan) tileable(in *codegen.Inst) bool {
 	a := &p.accs[in.Acc]
 	lane := int32(p.full.Bytes() / p.lanes)
-	return a.pitch == pitchAny && a.esize == lane && in.Pred == codegen.None && len(a.dyn) == 0
+	fits := a.esize == lane || lane == 4 && a.dtype != tensor.Bool
+	return a.pitch == pitchAny && fits && in.Pred == codegen.None && len(a.dyn) == 0
 }
 
 // dropTile gives up tiling where a value computed once per row depends on t.
@@ -209,14 +212,14 @@ func (g *emitter) onlyTiled(s int) bool {
 }
 
 // transpose reads the tile of load v and stores its vectors at slot. A 128-bit
-// lane holds q elements. For q columns at a time, register r collects rows r,
+// lane holds q elements, narrow ones widened to 4 bytes. For q columns at a time, register r collects rows r,
 // q+r, 2q+r, ... of memory, one per 128-bit lane; a transposition of the q by q
 // blocks within the lanes then gives whole columns.
 func (g *emitter) transpose(v codegen.Val, slot int32) {
 	in := &g.n.Insts[v]
 	a := &g.p.accs[in.Acc]
 	l, width, side := g.p.full, int32(g.p.full.Bytes()), int32(g.p.lanes)
-	q := 16 / a.esize
+	q := 16 / max(a.esize, 4)
 	g.MOVst(asm.Ptr(asm.RDI, g.lay.save[0]), asm.RAX)
 	g.MOVst(asm.Ptr(asm.RDI, g.lay.save[1]), asm.RCX)
 	g.MOVld(asm.R15, asm.Ptr(asm.RDI, g.lay.lanePtr[a.stream]))
@@ -227,26 +230,19 @@ func (g *emitter) transpose(v codegen.Val, slot int32) {
 		g.ADD(asm.RAX, asm.RAX)
 	}
 	var x, y [4]asm.V
+	t := g.tmp()
 	for i := range q {
 		x[i], y[i] = g.tmp(), g.tmp()
 	}
 	rows := [4]asm.Mem{asm.Ptr(asm.RDX, 0), asm.PtrX(asm.RDX, asm.RBX, 0, 0), asm.PtrX(asm.RDX, asm.RBX, 1, 0), asm.PtrX(asm.RDX, asm.RCX, 0, 0)}
 	for c := int32(0); c < side; c += q {
 		g.MOV(asm.RDX, asm.R15)
-		for group := int32(0); group < side/q; group++ {
-			for r := range q {
-				m := rows[r].Plus(a.disp + c*a.esize)
-				switch {
-				case group == 0:
-					g.RM(asm.VMOVUPSld, asm.X128, x[r], 0, m, 0)
-				case g.p.z:
-					g.RMi(asm.VINSERTF32X4, l, x[r], x[r], m, 0, uint8(group))
-				default:
-					g.RMi(asm.VINSERTF128, l, x[r], x[r], m, 0, uint8(group))
-				}
-			}
-			if group < side/q-1 {
+		for group := range side / q {
+			if group > 0 {
 				g.ADD(asm.RDX, asm.RAX)
+			}
+			for r := range q {
+				g.insertPiece(a, x[r], t, rows[r].Plus(a.disp+c*a.esize), uint8(group))
 			}
 		}
 		for i, o := range g.transposeLanes(l, int(q), x, y) {
@@ -256,6 +252,23 @@ func (g *emitter) transpose(v codegen.Val, slot int32) {
 	g.freeTemps()
 	g.MOVld(asm.RAX, asm.Ptr(asm.RDI, g.lay.save[0]))
 	g.MOVld(asm.RCX, asm.Ptr(asm.RDI, g.lay.save[1]))
+}
+
+// insertPiece loads the elements at m, widened to 4 bytes, into 128-bit lane
+// group of x; the first one clears the others. t is scratch.
+func (g *emitter) insertPiece(a *access, x, t asm.V, m asm.Mem, group uint8) {
+	l, insert := g.p.full, pick(g.p.z, asm.VINSERTF32X4, asm.VINSERTF128)
+	switch {
+	case a.esize >= 4 && group == 0:
+		g.RM(asm.VMOVUPSld, asm.X128, x, 0, m, 0)
+	case a.esize >= 4:
+		g.RMi(insert, l, x, x, m, 0, group)
+	case group == 0:
+		g.RM(extends[a.dtype], asm.X128, x, 0, m, 0)
+	default:
+		g.RM(extends[a.dtype], asm.X128, t, 0, m, 0)
+		g.RRi(insert, l, x, x, t, 0, group)
+	}
 }
 
 // transposeLanes transposes the q by q block in each 128-bit lane of x[:q]; y is

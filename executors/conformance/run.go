@@ -1,0 +1,289 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"jitc/executors"
+	"jitc/fusion"
+	"jitc/ir"
+	"jitc/ir/tensor"
+)
+
+// run compiles a case and runs it at each of its sizes. An error is a failure.
+func (s *suite) run(c testCase) error {
+	if c.plain {
+		claim := s.e.Claim(c.at)
+		s.claims.add(c.op, claim, c.at)
+		if claim.Level == fusion.Refused {
+			return s.refusal(c, claim)
+		}
+	}
+	k, err := s.compile(c)
+	if err != nil || k == nil {
+		return err
+	}
+	sizes := c.sizes
+	if sizes == nil {
+		sizes = []map[string]int64{nil}
+	}
+	for i, at := range sizes {
+		if err := s.runAt(c, k, at, uint64(i)); err != nil {
+			return fmt.Errorf("sizes %v: %w\n%s", at, err, c.region)
+		}
+	}
+	return nil
+}
+
+// refusal is an error where the executor may not refuse, or gives no reason.
+func (s *suite) refusal(c testCase, claim fusion.Claim) error {
+	switch {
+	case claim.Why == "":
+		return errors.New("refused without a reason")
+	case s.o.MustClaim != nil && s.o.MustClaim(c.at):
+		return errors.New("refused, but must be claimed: " + claim.Why)
+	}
+	return nil
+}
+
+// compile compiles a region; a nil kernel without an error is one that the
+// executor does not support.
+func (s *suite) compile(c testCase) (k executors.Kernel, err error) {
+	defer recovered(&err, "Compile")
+	k, err = s.e.Compile(context.Background(), c.region, s.o.Compile)
+	var unsupported *executors.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		s.claims.unsupported(c.op, unsupported.Reason, c.plain)
+		if c.plain && s.o.MustClaim != nil && s.o.MustClaim(c.at) {
+			return nil, fmt.Errorf("claimed, then not compiled: %w", err)
+		}
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("Compile: %w\n%s", err, c.region)
+	case k == nil:
+		return nil, errors.New("Compile returned neither a kernel nor an error")
+	}
+	return k, nil
+}
+
+// recovered turns a panic into an error.
+func recovered(err *error, where string) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s panicked: %v", where, p)
+	}
+}
+
+// runAt binds a kernel and holds its runs to the reference and to the contract.
+func (s *suite) runAt(c testCase, k executors.Kernel, sizes map[string]int64, seed uint64) error {
+	if tooLarge(c.region, sizes) {
+		return nil
+	}
+	args, err := c.fill.operands(c.region, sizes, seed)
+	if err != nil {
+		return nil // the sample cannot take these sizes
+	}
+	want, scale, err := evaluate(c.region, args, sizes)
+	if err != nil {
+		return nil // nor can the op
+	}
+	l, err := bind(k, sizes)
+	if err != nil {
+		return err
+	}
+	first, err := launch(l, args, want, serial{}, 0, 0x5A)
+	if err != nil {
+		return err
+	}
+	if err := s.compare(c, first, want, scale); err != nil {
+		return err
+	}
+	again, err := launch(l, args, want, crew(2), 1, 0xC3)
+	if err != nil {
+		return err
+	}
+	if err := sameBits(again, first, "2 workers, other alignment and other garbage in the results"); err != nil {
+		return err
+	}
+	if c.repeat {
+		return s.repeat(c, l, args, want, first, sizes)
+	}
+	return nil
+}
+
+func bind(k executors.Kernel, sizes map[string]int64) (l executors.Launch, err error) {
+	defer recovered(&err, "Bind")
+	if l, err = k.Bind(sizes); err != nil {
+		return nil, fmt.Errorf("Bind: %w", err)
+	}
+	return l, nil
+}
+
+// tooLarge bounds what evaluating a symbolic region takes.
+func tooLarge(region *ir.Func, sizes map[string]int64) bool {
+	if sizes == nil {
+		return false
+	}
+	elements := map[*ir.Value]int{}
+	for _, v := range append(append([]*ir.Value{}, region.Params...), region.Values...) {
+		shape, err := ir.EvalShape(v.Type.Shape, sizes)
+		if err != nil {
+			return true
+		}
+		n, err := tensor.CheckedElements(shape)
+		if err != nil || n > maxElements || v.Is(ir.Contract) && n*elements[v.Args[0]] > maxWork {
+			return true
+		}
+		elements[v] = n
+	}
+	return false
+}
+
+// compare holds results to the reference.
+func (s *suite) compare(c testCase, got, want []*tensor.Tensor, scale float64) error {
+	tol := toleranceOf(c.region, scale)
+	if s.o.Tolerance != nil {
+		if t, ok := s.o.Tolerance(c.region); ok {
+			tol = t
+		}
+	}
+	for i := range want {
+		t := tol
+		if !want[i].DType().IsFloat() {
+			t = tensor.Exact
+		}
+		if m := tensor.Compare(got[i], want[i], t); m != nil {
+			return fmt.Errorf("result %d: %w", i, m)
+		}
+	}
+	return nil
+}
+
+// launch runs once on copies of args: aligned to 64 bytes plus shift elements,
+// results filled with a byte before. It checks that the run wrote its results
+// only.
+func launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers, shift int, garbage byte) (results []*tensor.Tensor, err error) {
+	var slabs []*slab
+	var bufs [][]byte
+	for i, t := range append(append([]*tensor.Tensor{}, args...), like...) {
+		size := t.DType().Size()
+		sl := newSlab(t.NumElements()*size, shift*size)
+		sl.set(garbage)
+		if i < len(args) {
+			data, _ := t.Contiguous().Bytes()
+			copy(sl.bytes(), data)
+		}
+		slabs, bufs = append(slabs, sl), append(bufs, sl.bytes())
+	}
+	scratch := newSlab(l.ScratchBytes(w.Workers()), 0)
+	scratch.set(garbage)
+	if err := runLaunch(l, bufs, scratch.bytes(), w); err != nil {
+		return nil, err
+	}
+	if err := scratch.check("the scratch memory"); err != nil {
+		return nil, err
+	}
+	for i, sl := range slabs {
+		if i >= len(args) {
+			if err := sl.check(fmt.Sprintf("result %d", i-len(args))); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		data, _ := args[i].Contiguous().Bytes()
+		if !bytes.Equal(sl.bytes(), data) {
+			return nil, fmt.Errorf("operand %d was modified", i)
+		}
+		if err := sl.check(fmt.Sprintf("operand %d", i)); err != nil {
+			return nil, err
+		}
+	}
+	return resultTensors(slabs[len(args):], like)
+}
+
+func runLaunch(l executors.Launch, bufs [][]byte, scratch []byte, w executors.Workers) (err error) {
+	defer recovered(&err, "Run")
+	if err := l.Run(bufs, scratch, w); err != nil {
+		return fmt.Errorf("Run: %w", err)
+	}
+	return nil
+}
+
+func resultTensors(slabs []*slab, like []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	var out []*tensor.Tensor
+	for i, sl := range slabs {
+		if like[i].DType() == tensor.Bool {
+			for at, b := range sl.bytes() {
+				if b > 1 {
+					return nil, fmt.Errorf("result %d: element %d of a bool is the byte %#x, not 0 or 1", i, at, b)
+				}
+			}
+		}
+		t, err := tensor.FromBytes(like[i].DType(), like[i].Shape(), bytes.Clone(sl.bytes()))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// sameBits compares results bit by bit; under says what was different.
+func sameBits(got, want []*tensor.Tensor, under string) error {
+	for i := range want {
+		g, _ := got[i].Bytes()
+		w, _ := want[i].Bytes()
+		if !bytes.Equal(g, w) {
+			detail := "bits of NaN or zero"
+			if m := tensor.Compare(got[i], want[i], tensor.Exact); m != nil {
+				detail = m.Error()
+			}
+			return fmt.Errorf("result %d depends on more than the operands (%s): %s", i, under, detail)
+		}
+	}
+	return nil
+}
+
+// repeat runs one launch from several goroutines at once, and a second kernel
+// of the same region: all must give the same bits.
+func (s *suite) repeat(c testCase, l executors.Launch, args, like, want []*tensor.Tensor, sizes map[string]int64) error {
+	const runs = 4
+	var all sync.WaitGroup
+	errs := make([]error, runs)
+	for i := range runs {
+		all.Go(func() {
+			var w executors.Workers = serial{backwards: true}
+			if i%2 == 1 {
+				w = crew(3)
+			}
+			got, err := launch(l, args, like, w, i%2, byte(i))
+			if err == nil {
+				err = sameBits(got, want, "several goroutines at once")
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	k, err := s.compile(c)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return errors.New("compiled once, then not supported")
+	}
+	second, err := bind(k, sizes)
+	if err != nil {
+		return err
+	}
+	got, err := launch(second, args, like, serial{}, 0, 0)
+	if err != nil {
+		return err
+	}
+	return sameBits(got, want, "compiled again")
+}

@@ -1,0 +1,102 @@
+package executors
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jitc/fusion"
+	"jitc/ir"
+)
+
+// named is an executor that can only be selected.
+type named struct {
+	name string
+	why  error // it is not available
+}
+
+func (e named) Name() string { return e.name }
+
+func (named) Device() Device { return CPU }
+
+func (e named) Available() error {
+	All() // an executor may look at the others
+	return e.why
+}
+
+func (named) Claim(*ir.Value) fusion.Claim { return fusion.Claim{} }
+
+func (named) Compile(context.Context, *ir.Func, Options) (Kernel, error) {
+	return nil, errors.New("not for compiling")
+}
+
+var errNoDevice = errors.New("no device")
+
+// withRegistry registers fast (0), b and a (20), broken (10) and, if asked, the
+// reference, for one test.
+func withRegistry(t *testing.T, reference bool) {
+	before := registry.rows
+	registry.rows = nil
+	t.Cleanup(func() { registry.rows = before })
+	if reference {
+		Register(named{name: Reference}, 100)
+	}
+	Register(named{name: "b"}, 20)
+	Register(named{name: "a"}, 20)
+	Register(named{name: "broken", why: errNoDevice}, 10)
+	Register(named{name: "fast"}, 0)
+}
+
+func TestTheOrderOfImportsDoesNotMatter(t *testing.T) {
+	withRegistry(t, true)
+	assert.Equal(t, []string{"fast", "broken", "a", "b", Reference}, namesOf(All()))
+	assert.PanicsWithValue(t, "BUG: executors: two executors named a", func() { Register(named{name: "a"}, 3) })
+}
+
+func TestSelect(t *testing.T) {
+	withRegistry(t, true)
+	for _, c := range []struct{ names, want []string }{
+		{nil, []string{"fast", "a", "b", Reference}},
+		{[]string{"b", "fast"}, []string{"b", "fast", Reference}},
+		{[]string{"b", Reference}, []string{"b", Reference}},
+		{[]string{Reference}, []string{Reference}},
+	} {
+		got, err := Select(c.names...)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, namesOf(got))
+	}
+}
+
+func TestSelectRefuses(t *testing.T) {
+	withRegistry(t, true)
+	_, err := Select("a", "gpu")
+	var unknown *UnknownError
+	require.ErrorAs(t, err, &unknown)
+	assert.EqualError(t, err, `unknown executor "gpu": registered are fast, broken, a, b, reference`)
+	_, err = Select("broken")
+	var unavailable *UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	assert.ErrorIs(t, err, errNoDevice)
+	assert.EqualError(t, err, `executor "broken" is not available: no device`)
+	_, err = Select("a", "a")
+	assert.ErrorContains(t, err, `"a" is named twice`)
+	_, err = Select(Reference, "a")
+	assert.ErrorContains(t, err, `"a" is named after "reference"`)
+}
+
+func TestSelectWithoutTheReference(t *testing.T) {
+	withRegistry(t, false)
+	got, err := Select("a")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a"}, namesOf(got))
+	_, err = Select(Reference)
+	assert.ErrorAs(t, err, new(*UnknownError))
+	registry.rows = nil
+	_, err = Select()
+	assert.EqualError(t, err, "no executor is available: registered are none; import one")
+	_, err = Select("a")
+	assert.EqualError(t, err, `unknown executor "a": registered are none`)
+}
