@@ -2,8 +2,6 @@ package fusion
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"jitc/ir"
@@ -41,7 +39,7 @@ type Decision struct {
 }
 
 // reason is why two clusters may not be merged, or why they were. Reasons that
-// name values are completed in text.
+// name values are completed in explanation.add.
 type reason uint8
 
 const (
@@ -74,6 +72,7 @@ const (
 	fewRows
 	differentWays
 	littleShared
+	switchedOff
 	numReasons
 )
 
@@ -109,61 +108,12 @@ var reasonTexts = [numReasons]string{
 	fewRows:         "there are too few rows to run in parallel",
 	differentWays:   "%c reads %p in several ways, and would compute it for each",
 	littleShared:    "they share too little of what they read",
+	switchedOff:     "fusion is off",
 }
 
-// text completes a reason with the names of the values.
-func (r *Result) text(why reason, p, c, via *ir.Value) string {
-	s := reasonTexts[why]
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	name := func(v *ir.Value) string {
-		if v == nil {
-			return "?"
-		}
-		return r.names[v.ID]
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b.WriteByte(s[i])
-			continue
-		}
-		i++
-		switch s[i] {
-		case 'p':
-			b.WriteString(name(p))
-		case 'c':
-			b.WriteString(name(c))
-		case 'v':
-			b.WriteString(name(via))
-		}
-	}
-	return b.String()
-}
-
-// valueNames gives each value of f the name that the text form prints, by ID.
-func valueNames(f *ir.Func) []string {
-	names := make([]string, f.NumIDs)
-	taken := map[string]bool{}
-	n := 0
-	give := func(v *ir.Value) {
-		if v.Name != "" && !taken[v.Name] {
-			taken[v.Name] = true
-			names[v.ID] = "%" + v.Name
-			return
-		}
-		names[v.ID] = "%" + strconv.Itoa(n)
-		n++
-	}
-	for _, v := range f.Params {
-		give(v)
-	}
-	for _, v := range f.Values {
-		give(v)
-	}
-	return names
-}
+// mergeReasons are the reasons for a merge.
+var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOuter: true, inlined: true,
+	epilogue: true, inOrder: true, together: true, siblings: true}
 
 // Name is the text form's name of a value of the input: "%h", "%12".
 func (r *Result) Name(v *ir.Value) string { return r.names[v.ID] }
@@ -190,64 +140,4 @@ func (r *Result) describe(d Decision) string {
 		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, d.Reason)
 	}
 	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, d.Reason)
-}
-
-// decisions lists what became of every edge between members, in the input's
-// order, after what was noted about single values.
-func (e *emitter) decisions() {
-	g := e.g
-	for _, d := range g.noted {
-		d.Region = e.region[g.num(d.Producer)]
-		e.r.Decisions = append(e.r.Decisions, d)
-	}
-	for c := range int32(len(g.values)) {
-		refs := g.refsOf(c)
-		for i := range refs {
-			if r := &refs[i]; r.root >= 0 && g.member[r.root] && !repeatedRef(refs[:i], r) {
-				e.edge(c, r)
-			}
-		}
-	}
-	for _, n := range g.notes {
-		n.Region = e.region[g.num(n.Consumer)]
-		n.Reason = e.r.text(n.why, n.Producer, n.Consumer, g.valueAt(n.via))
-		e.r.Decisions = append(e.r.Decisions, n.Decision)
-	}
-}
-
-// repeatedRef reports whether an operand says nothing that an earlier one did not.
-func repeatedRef(earlier []ref, r *ref) bool {
-	return slices.ContainsFunc(earlier, func(o ref) bool { return o.root == r.root && o.why == r.why })
-}
-
-func (e *emitter) edge(c int32, r *ref) {
-	g := e.g
-	d := Decision{Verdict: KeptApart, Producer: g.values[r.root], Consumer: g.values[c], Region: e.region[c]}
-	why := r.why
-	switch {
-	case slices.Contains(g.cluster[g.dag.find(c)].copies, r.root):
-		d.Verdict, why = Recomputed, recomputed
-	case g.dag.find(r.root) == g.dag.find(c):
-		d.Verdict = Merged
-		if !mergeReasons[why] {
-			why = together
-		}
-	case g.opts.Off:
-		d.Reason = "fusion is off"
-		e.r.Decisions = append(e.r.Decisions, d)
-		return
-	}
-	d.Reason = e.r.text(why, d.Producer, d.Consumer, g.valueAt(r.via))
-	e.r.Decisions = append(e.r.Decisions, d)
-}
-
-// mergeReasons are the reasons for a merge.
-var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOuter: true, inlined: true,
-	epilogue: true, inOrder: true, together: true, siblings: true}
-
-func (g *graph) valueAt(n int32) *ir.Value {
-	if n < 0 {
-		return nil
-	}
-	return g.values[n]
 }

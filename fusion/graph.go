@@ -214,6 +214,11 @@ func (g *graph) connect() {
 	n := len(g.values)
 	g.at, g.readers, g.role = make([]int32, n+1), make([][]int32, n), make([]role, n)
 	g.cluster, g.dag = make([]*cluster, n), newDigraph(n)
+	operands := 0
+	for _, v := range g.values {
+		operands += len(v.Args)
+	}
+	g.refs = make([]ref, 0, operands)
 	for i := range int32(n) {
 		g.at[i] = int32(len(g.refs))
 		if g.member[i] {
