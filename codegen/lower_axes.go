@@ -37,22 +37,19 @@ func (p *puller) reachable(sinks []*sink) []*node {
 }
 
 // addresses calls visit for every expression of axes in a nest, to be read or
-// replaced.
+// replaced: addresses, loop positions, and the definitions of mask variables.
 func addresses(nodes []*node, sinks []*sink, visit func(*affine)) {
 	seen := map[*variable]bool{}
-	mask := func(v *variable) {
-		if v.kind == maskVar && !seen[v] {
-			seen[v] = true
-			visit(&v.def)
-		}
-	}
 	for _, n := range nodes {
 		if n.op != Load && n.op != Index {
 			continue
 		}
 		visit(&n.at)
 		for _, t := range n.at.terms {
-			mask(t.v)
+			if v := t.v; v.kind == maskVar && !seen[v] {
+				seen[v] = true
+				visit(&v.def)
+			}
 		}
 	}
 	for _, k := range sinks {

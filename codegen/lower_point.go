@@ -47,8 +47,25 @@ func point(op Code) pointFunc {
 func compare(op Code) pointFunc {
 	return func(p *puller, v *ir.Value, args []*node) *node {
 		dt := v.Args[0].Type.DType
-		return p.apply(op, p.rounded(dt, args[0]), p.rounded(dt, args[1]))
+		x, y := p.rounded(dt, args[0]), p.rounded(dt, args[1])
+		if a, b := p.widened(x), p.widened(y); a != nil && b != nil {
+			x, y = a, b
+		}
+		return p.apply(op, x, y)
 	}
+}
+
+// widened is the I32 that an I64 was made from, nil if it was not: positions are
+// compared in twice as many lanes.
+func (p *puller) widened(x *node) *node {
+	switch {
+	case x.typ != tensor.I64:
+	case x.op == Cast && x.args[0].typ == tensor.I32:
+		return x.args[0]
+	case x.op == Const && int64(x.imm) == int64(int32(x.imm)):
+		return p.constInt(tensor.I32, int64(x.imm))
+	}
+	return nil
 }
 
 // rounded is x as an element of type dt would hold it.

@@ -29,7 +29,7 @@ func newRandomRegion(seed uint64, symbolic bool) *randomRegion {
 	if symbolic {
 		for _, s := range []string{"B", "S"} {
 			r.syms[s] = int64(1 + rng.IntN(6))
-			if err := f.Facts.Declare(s, 1, 64); err != nil {
+			if err := f.Facts.Declare(s, 1, 1000); err != nil {
 				panic(err)
 			}
 		}
@@ -86,7 +86,7 @@ func (r *randomRegion) grow() bool {
 		r.b = b
 		return false
 	}
-	if _, hi := r.f.Facts.Range(v.Type.Elements()); hi > 1<<20 {
+	if size, err := v.Type.Elements().Eval(r.syms); err != nil || size > 1<<14 {
 		r.f.Values = r.f.Values[:n]
 		return false
 	}

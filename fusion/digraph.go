@@ -51,6 +51,32 @@ func (g *digraph) addEdge(u, v int32) {
 	g.in[v] = append(g.in[v], u)
 }
 
+// addEdges is addEdge for many at once, on a graph without edges: the lists are
+// cut from two arrays, at their full capacity, so that a later append moves a
+// list rather than running into the next.
+func (g *digraph) addEdges(edges [][2]int32) {
+	n := len(g.parent)
+	outs, ins := make([]int, n+1), make([]int, n+1)
+	for _, e := range edges {
+		if e[0] >= e[1] {
+			panic("BUG: fusion: an edge against the order")
+		}
+		outs[e[0]+1]++
+		ins[e[1]+1]++
+	}
+	out, in := make([]int32, len(edges)), make([]int32, len(edges))
+	for i := range n {
+		outs[i+1] += outs[i]
+		ins[i+1] += ins[i]
+		g.out[i] = out[outs[i]:outs[i]:outs[i+1]]
+		g.in[i] = in[ins[i]:ins[i]:ins[i+1]]
+	}
+	for _, e := range edges {
+		g.out[e[0]] = append(g.out[e[0]], e[1])
+		g.in[e[1]] = append(g.in[e[1]], e[0])
+	}
+}
+
 // find returns the vertex that v has become.
 func (g *digraph) find(v int32) int32 {
 	for g.parent[v] != v {

@@ -58,9 +58,13 @@ func randomDigraph(rng *rand.Rand, n, edges int) (*digraph, *plainGraph) {
 			u, v = v, u
 		}
 		if u != v {
-			g.addEdge(u, v)
 			p.edges = append(p.edges, [2]int32{u, v})
 		}
+	}
+	half := len(p.edges) / 2
+	g.addEdges(p.edges[:half])
+	for _, e := range p.edges[half:] {
+		g.addEdge(e[0], e[1])
 	}
 	return g, p
 }

@@ -31,6 +31,7 @@ type graph struct {
 	at      []int32
 	readers [][]int32 // members that read a member from outside views, in order
 	effects []int32   // members that must stay in order
+	order   [][2]int32
 	dag     *digraph
 	cluster []*cluster // of roots of the digraph
 	role    []role     // of a member in its cluster
@@ -213,7 +214,7 @@ func (g *graph) own(n int32) error {
 func (g *graph) connect() {
 	n := len(g.values)
 	g.at, g.readers, g.role = make([]int32, n+1), make([][]int32, n), make([]role, n)
-	g.cluster, g.dag = make([]*cluster, n), newDigraph(n)
+	g.cluster = make([]*cluster, n)
 	operands := 0
 	for _, v := range g.values {
 		operands += len(v.Args)
@@ -226,10 +227,32 @@ func (g *graph) connect() {
 		}
 	}
 	g.at[n] = int32(len(g.refs))
+	g.addEdges()
 	for i := range int32(n) {
 		if g.member[i] {
 			g.cluster[i] = g.singleton(i)
 		}
+	}
+}
+
+// addEdges makes the graph of members: one edge from each member to each of its
+// readers, and from each effect to the next.
+func (g *graph) addEdges() {
+	edges := make([][2]int32, 0, len(g.refs)+len(g.order))
+	last := make([]int32, len(g.values))
+	for c := range int32(len(g.values)) {
+		for _, r := range g.refsOf(c) {
+			if r.root >= 0 && g.member[r.root] && last[r.root] != c {
+				last[r.root] = c
+				edges = append(edges, [2]int32{r.root, c})
+			}
+		}
+	}
+	g.dag = newDigraph(len(g.values))
+	g.dag.addEdges(edges)
+	copy(g.readers, g.dag.out)
+	for _, e := range g.order {
+		g.dag.addEdge(e[0], e[1])
 	}
 }
 
@@ -247,17 +270,10 @@ func (g *graph) connectMember(c int32) {
 		}
 		r.access = r.access.at(v, i)
 		g.refs = append(g.refs, r)
-		if r.root < 0 || !g.member[r.root] {
-			continue
-		}
-		if rs := g.readers[r.root]; len(rs) == 0 || rs[len(rs)-1] != c {
-			g.readers[r.root] = append(rs, c)
-			g.dag.addEdge(r.root, c)
-		}
 	}
 	if v.Is(ir.Effect) || v.Is(ir.Random) {
 		if e := len(g.effects); e > 0 {
-			g.dag.addEdge(g.effects[e-1], c)
+			g.order = append(g.order, [2]int32{g.effects[e-1], c})
 		}
 		g.effects = append(g.effects, c)
 	}

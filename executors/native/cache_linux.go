@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// cacheSizes reads the first processor's data-cache sizes, in bytes; 0 where the
-// kernel does not tell.
-func cacheSizes() (l1, l2 int) {
+// cacheSizes reads the first processor's data-cache sizes.
+func cacheSizes() (c caches) {
 	dirs, _ := filepath.Glob("/sys/devices/system/cpu/cpu0/cache/index*")
 	for _, d := range dirs {
 		if readWord(d, "type") == "Instruction" {
@@ -17,12 +16,14 @@ func cacheSizes() (l1, l2 int) {
 		}
 		switch readWord(d, "level") {
 		case "1":
-			l1 = parseSize(readWord(d, "size"))
+			c.l1 = parseSize(readWord(d, "size"))
 		case "2":
-			l2 = parseSize(readWord(d, "size"))
+			c.l2 = parseSize(readWord(d, "size"))
+		case "3":
+			c.l3 = parseSize(readWord(d, "size"))
 		}
 	}
-	return l1, l2
+	return c
 }
 
 func readWord(dir, name string) string {

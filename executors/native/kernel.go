@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"strings"
+	"sync"
 
 	"jitc/codegen"
 	"jitc/codegen/x64"
@@ -35,6 +36,9 @@ type kernel struct {
 	interpreted string          // why, if they are
 	info        executors.Info
 	opts        executors.Options
+
+	mu       sync.Mutex
+	streamed map[int]leaf // by step; see streaming
 }
 
 func (e *Executor) kernel(region *ir.Func, loops *codegen.Kernel, o executors.Options) (*kernel, error) {

@@ -35,10 +35,8 @@ type boundStep struct {
 	chunking codegen.Chunking
 	template []byte // argument block, complete but for addresses and place
 
-	product *gemm.Plan // of a product; template is then by leading dimension
+	product *gemm.Plan // of a product; the rest is then its epilogue's
 	gemm    *codegen.BoundGemm
-	mu      sync.Mutex
-	byLD    map[int64][]byte
 }
 
 const alignment = 64
@@ -75,10 +73,18 @@ func (l *launch) bindStep(i int) error {
 		if err != nil {
 			return fmt.Errorf("BUG: native: %w", err) // Bind and Lower admit what the template takes
 		}
-		s.product, s.byLD = plan, map[int64][]byte{}
+		s.product = plan
+		s.template = l.fillTemplate(s.leaf, s.nest)
 		return nil
 	}
 	s.nest = l.b.Steps[i].Nest
+	if l.streams(i) {
+		var err error
+		if s.leaf, err = l.k.streaming(i); err != nil {
+			return err
+		}
+		l.args = max(l.args, alignUp(s.code.ArgsSize()))
+	}
 	s.chunking = codegen.Chunks(s.nest, chunkPoints(s.nest.Nest))
 	s.template = l.fillTemplate(s.leaf, s.nest)
 	return nil
@@ -106,28 +112,6 @@ func (l *launch) problem(g *codegen.BoundGemm) gemm.Problem {
 	}
 	return gemm.Problem{Batch: g.Batch, M: g.M, N: g.N, K: g.K, A: operand(g.A), B: operand(g.B),
 		C: gemm.Result{Batch: make([]int64, len(g.Batch)), Row: g.N}}
-}
-
-// templateFor is the epilogue's argument block for tiles of that leading
-// dimension, in elements.
-func (l *launch) templateFor(s *boundStep, ld int64) []byte {
-	tile := s.gemm.Gemm.Tile
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.byLD[ld]; t != nil {
-		return t
-	}
-	n := *s.nest
-	n.Accs = append([]codegen.BoundAccess(nil), s.nest.Accs...)
-	for i := range n.Accs {
-		if a := &n.Accs[i]; a.Buf == tile {
-			a.Offset, a.Strides = 0, make([]int64, len(n.Nest.Axes))
-			a.Strides[len(a.Strides)-2], a.Strides[len(a.Strides)-1] = ld, 1
-		}
-	}
-	t := l.fillTemplate(s.leaf, &n)
-	s.byLD[ld] = t
-	return t
 }
 
 // ScratchBytes is the scratch of a run, for so many workers.
@@ -197,7 +181,7 @@ type worker struct {
 	bases  []uintptr // by buffer
 	box    codegen.Box
 	filled int   // step that the argument block is for, plus 1
-	ld     int64 // leading dimension that it is for
+	ld     int64 // row stride of the tile that it is for
 	_      [64]byte
 }
 
@@ -285,18 +269,18 @@ func (r *run) block(w int) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(r.scratch[r.local+w*(r.l.args+r.l.rows):]))
 }
 
-// prepare makes a worker's argument block the step's: the template, with the
-// addresses still to be set.
-func (r *run) prepare(w int, template []byte) {
-	copy(unsafe.Slice((*byte)(r.block(w)), len(template)), template)
+// prepare makes a worker's argument block the step's.
+func (r *run) prepare(s *boundStep, w int) {
+	args := r.block(w)
+	copy(unsafe.Slice((*byte)(args), len(s.template)), s.template)
+	s.code.SetBases(args, s.nest, r.workers[w].bases)
 	r.workers[w].filled = r.at + 1
 }
 
 func (r *run) runChunk(chunk, w int) {
 	s, wk, args := &r.l.steps[r.at], &r.workers[w], r.block(w)
 	if wk.filled != r.at+1 {
-		r.prepare(w, s.template)
-		s.code.SetBases(args, s.nest, wk.bases)
+		r.prepare(s, w)
 	}
 	box := wk.part(len(s.nest.Nest.Outer))
 	s.chunking.At(int64(chunk), &box)
@@ -312,21 +296,20 @@ func (wk *worker) part(outer int) codegen.Box {
 // runTile runs the epilogue over one tile of a product.
 func (r *run) runTile(w int, batch []int64, m0, m1, n0, n1 int64, tile unsafe.Pointer, ld int64) {
 	s, wk, args := &r.l.steps[r.at], &r.workers[w], r.block(w)
-	if wk.filled != r.at+1 || wk.ld != ld {
-		wk.ld = ld
-		r.prepare(w, r.l.templateFor(s, ld))
+	if wk.filled != r.at+1 {
+		r.prepare(s, w)
+		wk.ld = 0
 	}
-	// The epilogue counts rows and columns from the product's origin.
-	buf := s.gemm.Gemm.Tile
-	size := int64(r.l.b.Kernel.Bufs[buf].DType.Size())
-	wk.bases[buf] = uintptr(tile) - uintptr((m0*ld+n0)*size)
-	s.code.SetBases(args, s.nest, wk.bases)
+	if wk.ld != ld {
+		wk.ld = ld
+		s.code.SetTile(args, ld)
+	}
 	box, nb := wk.part(len(batch)+2), len(batch)
 	for i, b := range batch {
 		box.Lo[i], box.Hi[i] = b, b+1
 	}
 	box.Lo[nb], box.Hi[nb], box.Lo[nb+1], box.Hi[nb+1] = m0, m1, n0, n1
-	s.code.Place(args, box)
+	s.code.PlaceTile(args, box, uintptr(tile))
 	s.exe.Call(args)
 }
 

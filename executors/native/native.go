@@ -35,9 +35,10 @@ func init() { executors.Register(New(asm.Detect()), 20) }
 
 // Executor is the native executor for one set of processor features.
 type Executor struct {
-	features asm.Features
-	emits    bool // machine code can be made and run here
-	products products
+	features  asm.Features
+	emits     bool // machine code can be made and run here
+	lastLevel int  // bytes of the last-level cache
+	products  products
 }
 
 var _ executors.Executor = (*Executor)(nil)
@@ -50,7 +51,11 @@ func New(f asm.Features) *Executor {
 	if f.AVX512 {
 		e.products.target.ISA = gemm.AVX512
 	}
-	e.products.target.L1, e.products.target.L2 = cacheSizes()
+	c := cacheSizes()
+	e.products.target.L1, e.products.target.L2 = c.l1, c.l2
+	if e.lastLevel = max(c.l2, c.l3); e.lastLevel == 0 {
+		e.lastLevel = defaultLastLevel
+	}
 	return e
 }
 
@@ -104,6 +109,10 @@ func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Opt
 	}
 	return e.kernel(region, loops, o)
 }
+
+// caches are the sizes of the data caches that one core sees, in bytes; 0 where
+// they are not known.
+type caches struct{ l1, l2, l3 int }
 
 // products holds the matrix-product kernels of the process, by compute type.
 type products struct {
