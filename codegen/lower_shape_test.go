@@ -187,6 +187,21 @@ func TestLowerPrefixSum(t *testing.T) {
 	assert.Greater(t, len(k.Steps), 1)
 }
 
+// TestLowerEmptyProducts multiplies matrices without rows, columns, depth or batch.
+func TestLowerEmptyProducts(t *testing.T) {
+	for _, n := range [][4]int{{2, 3, 0, 4}, {2, 0, 3, 4}, {2, 3, 5, 0}, {0, 3, 5, 4}, {0, 0, 0, 0}, {1, 0, 1, 1}} {
+		f := ir.NewFunc("empty", nil)
+		b := ir.NewBuilder(f)
+		x := f.AddParam("x", ir.TConst(tensor.F32, n[0], n[1], n[3]), nil)
+		y := f.AddParam("y", ir.TConst(tensor.F32, n[0], n[3], n[2]), nil)
+		d := b.Emit(ir.OpDotGeneral, []*ir.Value{x, y}, ir.Attr{Name: "lhs_batch", Value: []int64{0}}, ir.Attr{Name: "rhs_batch", Value: []int64{0}},
+			ir.Attr{Name: "lhs_contract", Value: []int64{2}}, ir.Attr{Name: "rhs_contract", Value: []int64{1}})
+		f.Results = []*ir.Value{b.Unary(ir.OpExp, d), b.Reduce(ir.OpReduceSum, d, 1)}
+		require.NoError(t, b.Err())
+		requireAgrees(t, f, []*tensor.Tensor{tensor.New(tensor.F32, n[0], n[1], n[3]), tensor.New(tensor.F32, n[0], n[3], n[2])}, nil)
+	}
+}
+
 // TestLowerIsDeterministic lowers one region twice.
 func TestLowerIsDeterministic(t *testing.T) {
 	for seed := range uint64(50) {

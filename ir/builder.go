@@ -36,48 +36,35 @@ func (b *Builder) Emit(op Op, args []*Value, attrs ...Attr) *Value {
 
 // EmitAttrs is Emit with a finished attribute list.
 func (b *Builder) EmitAttrs(op Op, args []*Value, attrs Attrs) *Value {
-	if b.err != nil {
-		return nil
-	}
-	v := &Value{Op: op, Args: args, Attrs: attrs, Pos: b.Pos}
-	t, err := InferType(v, b.F.Facts)
-	if err != nil {
-		b.err = err
-		return nil
-	}
-	v.Type = t
-	return b.append(v)
+	return b.add(&Value{Op: op, Args: args, Attrs: attrs, Pos: b.Pos})
 }
 
 // EmitRegion appends a fused region: body applied to args. Its type is the
 // body's result type, a tuple if there are several.
 func (b *Builder) EmitRegion(body *Func, args []*Value) *Value {
+	return b.add(&Value{Op: OpFused, Args: args, Body: body, Pos: b.Pos})
+}
+
+// Clone appends a copy of v with other operands; the type is inferred anew.
+func (b *Builder) Clone(v *Value, args []*Value) *Value {
+	return b.add(&Value{Op: v.Op, Args: args, Attrs: v.Attrs, Body: v.Body, Name: v.Name, Pos: v.Pos})
+}
+
+// add infers the type of v and appends it.
+func (b *Builder) add(v *Value) *Value {
 	if b.err != nil {
 		return nil
 	}
-	v := &Value{Op: OpFused, Args: args, Body: body, Pos: b.Pos}
 	t, err := InferType(v, b.F.Facts)
 	if err != nil {
+		if v.Pos.IsKnown() {
+			err = fmt.Errorf("%s: %w", v.Pos, err)
+		}
 		b.err = err
 		return nil
 	}
 	v.Type = t
 	return b.append(v)
-}
-
-// Clone appends a copy of v with other operands; the type is inferred anew.
-func (b *Builder) Clone(v *Value, args []*Value) *Value {
-	if b.err != nil {
-		return nil
-	}
-	c := &Value{Op: v.Op, Args: args, Attrs: v.Attrs, Body: v.Body, Name: v.Name, Pos: v.Pos}
-	t, err := InferType(c, b.F.Facts)
-	if err != nil {
-		b.err = fmt.Errorf("%s: %w", v.Pos, err)
-		return nil
-	}
-	c.Type = t
-	return b.append(c)
 }
 
 func (b *Builder) append(v *Value) *Value {

@@ -16,6 +16,7 @@ import (
 //	IEEE arithmetic, max and min, conversions      equal, -0 too; any NaN for a NaN
 //	one elementary function                        4 ulp; 2 ulp in types of 16 and 8 bits
 //	one sum, product or contraction                4 ulp (2), or 16 eps32 scale + 64 eps32 |x|
+//	arithmetic behind one of these                 4 eps scale more
 //	a region with several of these                 4 ulp, or 16 eps scale + 16 eps |x|
 //
 // where eps32 is that of f32, in which narrower types may be accumulated, or that
@@ -85,8 +86,8 @@ func toleranceOf(region *ir.Func, scale float64) tensor.Tolerance {
 	if dt == tensor.F64 {
 		acc = epsilon(tensor.F64)
 	}
-	rounding := 0.0 // exact ops behind the inexact one keep its absolute error
-	if len(region.Results) > 1 {
+	rounding := 0.0 // exact ops behind an inexact one keep its absolute error
+	if usesInexact(region) {
 		rounding = eps * ulpWide * scale
 	}
 	switch {
@@ -98,6 +99,18 @@ func toleranceOf(region *ir.Func, scale float64) tensor.Tolerance {
 		return tensor.Tolerance{ULP: ulp, Rel: sumRel * acc, Abs: sumScale*acc*scale + rounding, NaNEqual: true}
 	}
 	return tensor.Tolerance{ULP: ulpWide, Rel: manyRel * eps, Abs: manyRel * eps * scale, NaNEqual: true}
+}
+
+// usesInexact reports whether arithmetic follows on a value that is not exact.
+func usesInexact(region *ir.Func) bool {
+	for _, v := range region.Values {
+		for _, a := range v.Args {
+			if accuracyOf(a) != exact && v.Row().Traits&(ir.View|ir.Indexed) == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // evaluate is ir.Eval of a region of single-result values, with the largest
