@@ -56,7 +56,7 @@ type lowering struct {
 	active   map[*ir.Value]bool // being materialised
 	blocks   map[*ir.Value]*blocks
 	partials map[*ir.Value]*blocks // the synthetic values of blocks
-	copies   []*ir.Value           // synthetic transposes of matrix operands
+	copies   []*ir.Value           // matrix operands in another order or type
 	waiting  []*root               // results to store yet
 	vars     int
 }

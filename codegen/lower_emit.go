@@ -25,6 +25,7 @@ type emitter struct {
 	// firstLoop is the loop that computes a varying node, by node; -1 for none.
 	firstLoop []int
 	kept      map[*node]*keep
+	outside   map[*node]bool // wanted even if the loops have no points
 }
 
 // keep is where a loop's value waits for later loops.
@@ -124,6 +125,12 @@ func (e *emitter) onlyPhase() {
 }
 
 func (e *emitter) phases() {
+	e.outside = map[*node]bool{}
+	for _, k := range e.sinks {
+		if !e.inLoop(k) {
+			e.markOutside(k.node)
+		}
+	}
 	last := 0
 	for _, n := range e.nodes {
 		last = max(last, n.depth)
@@ -135,6 +142,28 @@ func (e *emitter) phases() {
 	for ph := range loops {
 		e.once(ph)
 		e.loop(ph, loops[ph])
+	}
+}
+
+// markOutside marks what a store outside of the loops needs, other than through
+// reductions.
+func (e *emitter) markOutside(n *node) {
+	if !e.outside[n] && n.op != Acc {
+		e.outside[n] = true
+		n.deps(e.markOutside)
+	}
+}
+
+// guard masks a load that loops want and that stands before them, for the case
+// that they have no points: its address may exist no more than they do.
+func (e *emitter) guard(n *node, a *Access) {
+	if n.varies || len(e.o.inner) == 0 || e.outside[n] {
+		return
+	}
+	for _, x := range e.o.inner {
+		if !e.l.facts.LessEq(dim.Const(1), x.extent) {
+			a.Masks = append(a.Masks, Mask{Limit: x.extent})
+		}
 	}
 }
 
@@ -316,7 +345,9 @@ func (e *emitter) define(n *node) {
 		e.vals[n.id] = e.position(n)
 		return
 	case Load:
-		e.vals[n.id] = e.n.Load(e.access(n.buf, n.at))
+		a := e.access(n.buf, n.at)
+		e.guard(n, &a)
+		e.vals[n.id] = e.n.Load(a)
 		return
 	}
 	in := NewInst(n.op, n.typ)

@@ -5,6 +5,7 @@ import (
 
 	"jitc/ir"
 	"jitc/ir/dim"
+	"jitc/ir/tensor"
 )
 
 // lastProduct is the last matrix product in the region that v depends on and that
@@ -76,6 +77,7 @@ func (l *lowering) dotOperand(g *product, side int) error {
 	v := g.d.Args[side]
 	base, addr, vars := l.operandAddress(g, v, side, nil)
 	if o, ok := l.strides(addr, vars); ok {
+		base = l.packable(base, dotType(g.d))
 		if err := l.materialise(base); err != nil {
 			return err
 		}
@@ -87,7 +89,7 @@ func (l *lowering) dotOperand(g *product, side int) error {
 		slices.Concat(g.axes.batch[0], g.axes.free[0], g.axes.contract[0]),
 		slices.Concat(g.axes.batch[1], g.axes.contract[1], g.axes.free[1]),
 	}[side]
-	copied := l.arranged(v, order)
+	copied := l.arranged(l.packable(v, dotType(g.d)), order)
 	if err := l.materialise(copied); err != nil {
 		return err
 	}
@@ -101,16 +103,30 @@ func (l *lowering) dotOperand(g *product, side int) error {
 	return nil
 }
 
-// arranged is v with its axes in an order, a value of no function.
+// packable is v in an element type that matrix products take: the one they
+// accumulate in, or a 16-bit float, which is widened while it is packed.
+func (l *lowering) packable(v *ir.Value, acc tensor.DType) *ir.Value {
+	dt := v.Type.DType
+	if dt == acc || acc == tensor.F32 && (dt == tensor.F16 || dt == tensor.BF16) {
+		return v
+	}
+	return l.synthetic(ir.OpCast, v, ir.Attr{Name: "dtype", Value: acc}, v.Type.WithDType(acc))
+}
+
+// arranged is v with its axes in an order.
 func (l *lowering) arranged(v *ir.Value, order []int64) *ir.Value {
-	attrs := ir.NewAttrs(ir.Attr{Name: "perm", Value: order})
+	return l.synthetic(ir.OpTranspose, v, ir.Attr{Name: "perm", Value: order}, v.Type.WithShape(pickDims(v.Type.Shape, order)))
+}
+
+// synthetic is op(v), a value of no function; equal ones are one.
+func (l *lowering) synthetic(op ir.Op, v *ir.Value, a ir.Attr, t ir.Type) *ir.Value {
+	attrs := ir.NewAttrs(a)
 	for _, c := range l.copies {
-		if c.Args[0] == v && c.Attrs.Equal(attrs) {
+		if c.Op == op && c.Args[0] == v && c.Attrs.Equal(attrs) {
 			return c
 		}
 	}
-	c := &ir.Value{Op: ir.OpTranspose, Args: []*ir.Value{v}, Attrs: attrs, Pos: v.Pos,
-		Type: v.Type.WithShape(pickDims(v.Type.Shape, order))}
+	c := &ir.Value{Op: op, Args: []*ir.Value{v}, Attrs: attrs, Type: t, Pos: v.Pos}
 	l.copies = append(l.copies, c)
 	return c
 }

@@ -119,7 +119,11 @@ func (p *puller) pullNew(v *ir.Value, at []affine) *node {
 // load reads a buffer; where a mask variable of the address is out of range, it
 // touches nothing and gives zero.
 func (p *puller) load(buf int, addr affine) *node {
-	return p.intern(node{op: Load, typ: ComputeType(p.l.k.Bufs[buf].DType), buf: buf, at: addr})
+	b := &p.l.k.Bufs[buf]
+	if isConst(b.Len, 0) { // with strides of 0, masks would drop out of the address
+		return p.constBits(ComputeType(b.DType), 0)
+	}
+	return p.intern(node{op: Load, typ: ComputeType(b.DType), buf: buf, at: addr})
 }
 
 // variable interns a mask or dyn variable.

@@ -98,6 +98,10 @@ func TestLowerShapes(t *testing.T) {
   %0: f32[N,7] = dot_general(%x, %u) {lhs_contract=[0, 2], rhs_contract=[0, 1]}
   return %0
 }`, map[string]int64{"N": 9}, shapeOf{nests: 1, gemms: 1, temps: 1, phases: 1}},
+		{"operand to be widened", `func @f(%x: f8e4m3[N,5], %v: f8e4m3[7,5]) -> f32[N,7] {
+  %0: f32[N,7] = dot_general(%x, %v) {lhs_contract=[1], rhs_contract=[1], dtype=f32}
+  return %0
+}`, map[string]int64{"N": 9}, shapeOf{nests: 2, gemms: 1, temps: 2, phases: 2}},
 		{"dot product", `func @f(%x: f32[N], %y: f32[N]) -> f32[]
     where N in [1, 1000] {
   %0: f32[] = dot_general(%x, %y) {lhs_contract=[0], rhs_contract=[0]}

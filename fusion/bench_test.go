@@ -11,30 +11,13 @@ import (
 	"jitc/ir/tensor"
 )
 
-// BenchmarkPartition partitions random functions, whose operands come from
-// anywhere (window=0) or from the last values, as in a network.
-func BenchmarkPartition(b *testing.B) {
-	for _, window := range []int{0, 50} {
-		for _, n := range []int{1000, 10_000, 100_000} {
-			b.Run(fmt.Sprintf("window=%d/ops=%d", window, n), func(b *testing.B) {
-				f := randomFunc(b, rand.New(rand.NewPCG(1, 1)), n, window, true)
-				b.ReportAllocs()
-				for b.Loop() {
-					_, err := Partition(f, native, Options{})
-					require.NoError(b, err)
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(f.Values)), "ns/irop")
-			})
-		}
-	}
-}
-
-// BenchmarkHub partitions a function in which one expensive value has all others
-// as readers, through chains that would close cycles.
-func BenchmarkHub(b *testing.B) {
+// benchPartition partitions functions of growing size; ns per op of the input
+// must stay flat.
+func benchPartition(b *testing.B, function func(ops int) *ir.Func) {
 	for _, n := range []int{1000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("ops=%d", n), func(b *testing.B) {
-			f := hub(b, n)
+			f := function(n)
+			b.ReportAllocs()
 			for b.Loop() {
 				_, err := Partition(f, native, Options{})
 				require.NoError(b, err)
@@ -42,6 +25,24 @@ func BenchmarkHub(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(f.Values)), "ns/irop")
 		})
 	}
+}
+
+// BenchmarkPartition partitions random functions whose operands come from
+// anywhere above.
+func BenchmarkPartition(b *testing.B) {
+	benchPartition(b, func(n int) *ir.Func { return randomFunc(b, rand.New(rand.NewPCG(1, 1)), n, 0, true) })
+}
+
+// BenchmarkPartitionLocal partitions random functions whose operands come from
+// the last 50 values, as in a network.
+func BenchmarkPartitionLocal(b *testing.B) {
+	benchPartition(b, func(n int) *ir.Func { return randomFunc(b, rand.New(rand.NewPCG(1, 1)), n, 50, true) })
+}
+
+// BenchmarkPartitionHub partitions a function in which one expensive value has
+// all others as readers, through chains that would close cycles.
+func BenchmarkPartitionHub(b *testing.B) {
+	benchPartition(b, func(n int) *ir.Func { return hub(b, n) })
 }
 
 // hub has links exp -> dot -> neg -> add whose add reads the hub again.

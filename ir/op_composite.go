@@ -105,14 +105,16 @@ func decomposeClamp(b *Builder, v *Value) *Value {
 func decomposeGelu(b *Builder, v *Value) *Value {
 	x := widened(b, v.Args[0])
 	scaled := func(y *Value, f float64) *Value { return b.Mul(y, b.SplatLike(x, f)) }
-	var curve *Value
+	var y *Value
 	if v.Attrs.Str("approximate", "none") == "tanh" {
-		cube := b.Mul(b.Mul(x, x), x)
-		curve = b.Unary(OpTanh, scaled(b.Add(x, scaled(cube, 0.044715)), math.Sqrt(2/math.Pi)))
+		// (1 + tanh u) / 2 is sigmoid(2u), which is cheaper and cancels nothing;
+		// 2u is x * (c + 0.044715*c*x^2) with c = 2 sqrt(2/pi).
+		c := 2 * math.Sqrt(2/math.Pi)
+		slope := b.Add(scaled(b.Mul(x, x), 0.044715*c), b.SplatLike(x, c))
+		y = b.Mul(x, b.Unary(OpSigmoid, b.Mul(x, slope)))
 	} else {
-		curve = b.Unary(OpErf, scaled(x, math.Sqrt2/2))
+		y = b.Mul(scaled(x, 0.5), b.Add(b.SplatLike(x, 1), b.Unary(OpErf, scaled(x, math.Sqrt2/2))))
 	}
-	y := b.Mul(scaled(x, 0.5), b.Add(b.SplatLike(x, 1), curve))
 	return b.Cast(y, v.Type.DType)
 }
 

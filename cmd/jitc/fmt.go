@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"jitc/internal/textdiff"
 )
 
 // fmtFlags are the flags of jitc fmt.
@@ -102,7 +104,7 @@ func (a *app) writeFormatted(r fmtReport, f *fmtFlags, src, text string) {
 		fmt.Fprintln(a.out, r.File)
 	}
 	if r.Changed && f.diff {
-		fmt.Fprintf(a.out, "--- %s\n+++ %s, formatted\n%s", r.File, r.File, diffLines(src, text))
+		fmt.Fprintf(a.out, "--- %s\n+++ %s, formatted\n%s", r.File, r.File, textdiff.Unified(src, text))
 	}
 	a.out.WriteString(r.Text)
 }

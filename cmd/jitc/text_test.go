@@ -68,33 +68,6 @@ func TestReportsKeepToTheWidth(t *testing.T) {
 	}
 }
 
-// A diff is right if undoing it gives the old text and applying it the new one.
-func TestDiff(t *testing.T) {
-	texts := []string{"", "a\n", "a", "a\nb\nc\n", "a\nx\nc\n", "x\na\nb\nc\ny\n", "c\nb\na\n", "\n\n",
-		strings.Repeat("same\n", 30) + "old\n" + strings.Repeat("same\n", 30),
-		strings.Repeat("same\n", 30) + "new\nnewer\n" + strings.Repeat("same\n", 30)}
-	for _, old := range texts {
-		for _, new := range texts {
-			a, b := splitLines(old), splitLines(new)
-			var gotA, gotB []string
-			for _, e := range editsOf(a, b) {
-				if e.kind != '+' {
-					assert.Equal(t, len(gotA)+1, e.a)
-					gotA = append(gotA, e.text)
-				}
-				if e.kind != '-' {
-					gotB = append(gotB, e.text)
-				}
-			}
-			assert.Equal(t, a, gotA)
-			assert.Equal(t, b, gotB)
-			assert.Equal(t, old == new, diffLines(old, new) == "", "%q %q", old, new)
-		}
-	}
-	d := diffLines(texts[8], texts[9])
-	assert.Contains(t, d, "@@ -28,7 +28,8 @@\n same\n same\n same\n-old\n+new\n+newer\n same\n")
-}
-
 func TestPanicsAreReported(t *testing.T) {
 	var out, errs bytes.Buffer
 	a := newApp(nil, &out, &errs)

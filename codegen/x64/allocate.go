@@ -5,6 +5,7 @@ import (
 
 	"jitc/codegen"
 	"jitc/codegen/x64/asm"
+	"jitc/ir/tensor"
 )
 
 // spare is the registers left to constants and reloads when choosing how many
@@ -82,7 +83,10 @@ func (p *plan) need(s *segment, u int) int {
 	for i, v := range s.insts {
 		in := &p.nest.Insts[v]
 		if r := rowOf(in, p.nest); r.op(p.z) == noOp && r.form != formFMA && !isMemory(in.Op) {
-			temps = 5
+			temps = max(temps, 5)
+		}
+		if p.f8(in) {
+			temps = f8Temps
 		}
 		uses := s.usesOf(v)
 		if len(uses) == 0 || p.vals[v].mask || s.fold[v] {
@@ -107,6 +111,20 @@ func (p *plan) need(s *segment, u int) int {
 		most += folded
 	}
 	return max(most+temps, folded+5)
+}
+
+// f8Temps is the registers that converting from or to an f8 type takes.
+const f8Temps = 11
+
+// f8 reports whether the instruction converts from or to an f8 type.
+func (p *plan) f8(in *codegen.Inst) bool {
+	dt := in.Round
+	if isMemory(in.Op) {
+		dt = p.kern.Bufs[p.nest.Accs[in.Acc].Buf].DType
+	} else if in.Op != codegen.RoundTo {
+		return false
+	}
+	return dt == tensor.F8E4M3 || dt == tensor.F8E5M2
 }
 
 // choosePins gives up to n registers to leaves and crossing values, by use.

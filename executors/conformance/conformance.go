@@ -19,9 +19,9 @@
 // such as this one, of the op exp, fused, in f32:
 //
 //	func @exp(%0: f32[7,13], %1: f32[7,13]) -> (f32[7,13], f32[7,13]) {
-//	  %2: f32[] = constant() {value=0.5}
+//	  %2: f32[] = constant() {value=0.0}
 //	  %3: f32[7,13] = broadcast(%2) {axes=[]}
-//	  %4: f32[7,13] = mul(%0, %3)
+//	  %4: f32[7,13] = max(%0, %3)
 //	  %5: f32[7,13] = exp(%4)
 //	  %6: f32[7,13] = add(%5, %1)
 //	  return %6, %5

@@ -19,7 +19,7 @@ func (s *suite) run(c testCase) error {
 		claim := s.e.Claim(c.at)
 		s.claims.add(c.op, claim, c.at)
 		if claim.Level == fusion.Refused {
-			return s.refusal(c, claim)
+			return s.refused(c, claim)
 		}
 	}
 	k, err := s.compile(c)
@@ -38,13 +38,18 @@ func (s *suite) run(c testCase) error {
 	return nil
 }
 
-// refusal is an error where the executor may not refuse, or gives no reason.
-func (s *suite) refusal(c testCase, claim fusion.Claim) error {
+// refused runs a composite's parts in one region instead. It is an error where
+// the executor may not refuse, or gives no reason.
+func (s *suite) refused(c testCase, claim fusion.Claim) error {
 	switch {
 	case claim.Why == "":
 		return errors.New("refused without a reason")
 	case s.o.MustClaim != nil && s.o.MustClaim(c.at):
 		return errors.New("refused, but must be claimed: " + claim.Why)
+	}
+	if parts, ok := s.expand(c); ok {
+		parts.plain = false
+		return s.run(parts)
 	}
 	return nil
 }
@@ -63,9 +68,9 @@ func (s *suite) compile(c testCase) (k executors.Kernel, err error) {
 		}
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("Compile: %w\n%s", err, c.region)
+		return nil, fmt.Errorf("compile: %w\n%s", err, c.region)
 	case k == nil:
-		return nil, errors.New("Compile returned neither a kernel nor an error")
+		return nil, errors.New("neither a kernel nor an error")
 	}
 	return k, nil
 }
@@ -117,7 +122,7 @@ func (s *suite) runAt(c testCase, k executors.Kernel, sizes map[string]int64, se
 func bind(k executors.Kernel, sizes map[string]int64) (l executors.Launch, err error) {
 	defer recovered(&err, "Bind")
 	if l, err = k.Bind(sizes); err != nil {
-		return nil, fmt.Errorf("Bind: %w", err)
+		return nil, fmt.Errorf("bind: %w", err)
 	}
 	return l, nil
 }
@@ -207,7 +212,7 @@ func launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers
 func runLaunch(l executors.Launch, bufs [][]byte, scratch []byte, w executors.Workers) (err error) {
 	defer recovered(&err, "Run")
 	if err := l.Run(bufs, scratch, w); err != nil {
-		return fmt.Errorf("Run: %w", err)
+		return fmt.Errorf("run: %w", err)
 	}
 	return nil
 }

@@ -130,6 +130,9 @@ func (r *recorder) Errorf(format string, args ...any) {
 var few = []ir.Op{ir.OpExp, ir.OpAdd, ir.OpMax, ir.OpDiv, ir.OpSelect, ir.OpIsNaN, ir.OpReduceSum, ir.OpReduceMax,
 	ir.OpDotGeneral, ir.OpTranspose, ir.OpGather, ir.OpConcat, ir.OpSoftmax}
 
+// someDTypes keep the tests of the suite short.
+var someDTypes = []tensor.DType{tensor.Bool, tensor.U8, tensor.I32, tensor.F16, tensor.F32}
+
 func eachResult(r run, f func(t ir.Type, data []byte)) {
 	for i, v := range r.region.Results {
 		f(v.Type, r.results[i])
@@ -226,7 +229,7 @@ var spoiled = []struct {
 	{"loses the sign of zero", executor{run: func(r run) { floats(r, func(x float64) float64 { return x + 0 }) }}, "got 0, want -0"},
 	{"flushes subnormals", executor{run: func(r run) {
 		floats(r, func(x float64) float64 {
-			if math.Abs(x) < 0x1p-126 && math.Abs(x) > 0 {
+			if math.Abs(x) < 0x1p-14 && math.Abs(x) > 0 {
 				return math.Copysign(0, x)
 			}
 			return x
@@ -276,7 +279,9 @@ var spoiled = []struct {
 		}
 	}}, "depends on more than the operands"},
 	{"runs of one launch share memory", executor{before: func(r run) { r.launch.running.Add(1) }, run: func(r run) {
-		time.Sleep(100 * time.Microsecond)
+		if r.region.Values[0].Op == ir.OpAdd {
+			time.Sleep(100 * time.Microsecond) // so that runs meet
+		}
 		if r.launch.running.Load() > 1 {
 			lastByte(r.results[0], func(b byte) byte { return b ^ 1 })
 		}
@@ -285,7 +290,12 @@ var spoiled = []struct {
 	{"keeps the first sizes", executor{bind: firstSizes()}, "sizes map"},
 	{"forgets transposes", executor{rewrite: without(ir.OpTranspose)}, "transposed"},
 	{"forgets reversals", executor{rewrite: without(ir.OpReverse)}, "reversed"},
-	{"forgets the prologue", executor{rewrite: without(ir.OpMul)}, "fused"},
+	{"forgets the prologue", executor{rewrite: func(f *ir.Func) *ir.Func {
+		if len(f.Values) > 3 && f.Values[len(f.Values)-1].Op == ir.OpAdd {
+			return without(ir.OpMax)(f)
+		}
+		return f
+	}}, "fused"},
 	{"forgets the epilogue", executor{rewrite: func(f *ir.Func) *ir.Func {
 		if len(f.Values) > 1 && f.Values[len(f.Values)-1].Op == ir.OpAdd {
 			return without(ir.OpAdd)(f)
@@ -320,15 +330,15 @@ var spoiled = []struct {
 			}
 		}
 		return k.Bind(sizes)
-	}}, "Bind: a prime"},
+	}}, "bind: a prime"},
 	{"binds without sizes", executor{bind: func(k executors.Kernel, sizes map[string]int64) (executors.Launch, error) {
 		if l, err := k.Bind(sizes); err == nil {
 			return l, nil
 		}
 		return nil, nil
-	}}, "Bind without the symbols' values gives no error"},
+	}}, "binding without the symbols' values gives no error"},
 	{"own error for a cancelled context", executor{cancel: errors.New("never mind")}, "expected an error that wraps context.Canceled, got never mind"},
-	{"another's name", executor{info: func(i *executors.Info) { i.Executor = "" }}, "Info says executor"},
+	{"another's name", executor{info: func(i *executors.Info) { i.Executor = "" }}, "info says executor"},
 }
 
 // firstSizes binds a kernel at the first sizes that it is given, whatever comes.
@@ -351,7 +361,7 @@ func TestSpoiledExecutorsFail(t *testing.T) {
 	for _, c := range spoiled {
 		t.Run(c.name, func(t *testing.T) {
 			var r recorder
-			conformance.Check(&r, c.e, conformance.Options{Ops: few, MustClaim: all})
+			conformance.Check(&r, c.e, conformance.Options{Ops: few, DTypes: someDTypes, MustClaim: all})
 			require.NotEmpty(t, r.errors)
 			found := false
 			for _, e := range r.errors {
@@ -366,7 +376,7 @@ func TestSpoiledExecutorsFail(t *testing.T) {
 func TestUnspoiledExecutorPasses(t *testing.T) {
 	for _, e := range []executor{{}, {cancel: fmt.Errorf("stopped: %w", context.Canceled)}, {scratch: 1000}} {
 		var r recorder
-		conformance.Check(&r, e, conformance.Options{Ops: few, MustClaim: all})
+		conformance.Check(&r, e, conformance.Options{Ops: few, DTypes: someDTypes, MustClaim: all})
 		require.Empty(t, r.errors)
 	}
 }

@@ -17,6 +17,8 @@ import (
 //	one elementary function                        4 ulp; 2 ulp in types of 16 and 8 bits
 //	one sum, product or contraction                4 ulp (2), or 16 eps32 scale + 64 eps32 |x|
 //	arithmetic behind one of these                 4 eps scale more
+//	n > 1 float operations in 16 or 8 bits         2 n eps scale more: an executor may keep
+//	                                               what stays in a region in a wider type
 //	a region with several of these                 4 ulp, or 16 eps scale + 16 eps |x|
 //
 // where eps32 is that of f32, in which narrower types may be accumulated, or that
@@ -90,15 +92,32 @@ func toleranceOf(region *ir.Func, scale float64) tensor.Tolerance {
 	if usesInexact(region) {
 		rounding = eps * ulpWide * scale
 	}
+	if n := narrowSteps(region); n > 1 {
+		rounding += 2 * float64(n) * eps * scale
+	}
 	switch {
-	case inexact == 0:
+	case inexact == 0 && rounding == 0:
 		return tensor.Exact
+	case inexact == 0:
+		return tensor.Tolerance{Abs: rounding, NaNEqual: true}
 	case inexact == 1 && worst == approximate:
 		return tensor.Tolerance{ULP: ulp, Abs: rounding, NaNEqual: true}
 	case inexact == 1:
 		return tensor.Tolerance{ULP: ulp, Rel: sumRel * acc, Abs: sumScale*acc*scale + rounding, NaNEqual: true}
 	}
-	return tensor.Tolerance{ULP: ulpWide, Rel: manyRel * eps, Abs: manyRel * eps * scale, NaNEqual: true}
+	return tensor.Tolerance{ULP: ulpWide, Rel: manyRel * eps, Abs: manyRel*eps*scale + rounding, NaNEqual: true}
+}
+
+// narrowSteps counts the operations that round to a type of 16 or 8 bits.
+func narrowSteps(region *ir.Func) int {
+	n := 0
+	for _, v := range region.Values {
+		moves := v.Row().Traits&(ir.View|ir.Indexed|ir.Source) != 0 || v.Op == ir.OpMax || v.Op == ir.OpMin
+		if v.Type.DType.IsFloat() && v.Type.DType.Size() < 4 && !moves {
+			n++
+		}
+	}
+	return n
 }
 
 // usesInexact reports whether arithmetic follows on a value that is not exact.

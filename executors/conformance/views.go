@@ -137,7 +137,8 @@ func fused(a application) (testCase, bool) {
 	for i, t := range a.sample.Args {
 		args[i] = b.F.AddParam("", t, nil)
 	}
-	args[0] = prologue(b, args[0])
+	lo, hi := fill{lo: a.sample.Lo, hi: a.sample.Hi}.bounds()
+	args[0] = prologue(b, args[0], (lo+hi)/2)
 	v := a.apply(b, args)
 	if b.Err() != nil {
 		return testCase{}, false
@@ -151,15 +152,13 @@ func number(b *ir.Builder, t ir.Type, x float64) *ir.Value {
 	return b.Broadcast(b.Splat(ir.T(t.DType, []dim.Expr{}...), x), t.Shape)
 }
 
-// prologue keeps a value near its range, by an exact op.
-func prologue(b *ir.Builder, x *ir.Value) *ir.Value {
-	switch dt := x.Type.DType; {
-	case dt.IsFloat():
-		return b.Mul(x, number(b, x.Type, 0.5))
-	case dt == tensor.Bool:
+// prologue raises the elements below middle to it: about half of them change, no
+// rounding happens, and the range stays that of the sample.
+func prologue(b *ir.Builder, x *ir.Value, middle float64) *ir.Value {
+	if x.Type.DType == tensor.Bool {
 		return b.Unary(ir.OpNot, x)
 	}
-	return b.Binary(ir.OpMax, x, number(b, x.Type, 1))
+	return b.Binary(ir.OpMax, x, number(b, x.Type, middle))
 }
 
 // epilogue combines a result with a new operand.

@@ -1,12 +1,18 @@
 // Package expect compares results with those of a file of expected tensors.
 //
-// A key of the file names a result, "logits", or a section of one,
-// "logits[127,:]" or "logits[:,0:50257:257]": per axis an index, or a range
-// from:to:step whose parts may be left out, as in Python and without negative
-// numbers. An index drops its axis.
+// A key of the file names a result, by its value's name or its number, or a
+// section of one, written as in numpy:
+//
+//	logits                     all of it
+//	logits[127]                index 127 of the first axis, whole in the others
+//	logits[-1,0:50257:257]     from the end; every 257th
+//
+// Floats compare within a tolerance, whatever their widths; everything else
+// exactly.
 package expect
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,15 +21,20 @@ import (
 	"jitc/ir/tensor"
 )
 
+// ErrEmpty says that a file holds nothing to compare with.
+var ErrEmpty = errors.New("the file holds no tensors to compare with")
+
 // Names are the names by which a file may call f's results: a value's name, or
-// its position.
+// its number where it has none or is returned before.
 func Names(f *ir.Func) []string {
 	names := make([]string, len(f.Results))
-	for i, r := range f.Results {
-		names[i] = r.Name
-		if names[i] == "" {
+	taken := map[string]bool{}
+	for i, v := range f.Results {
+		names[i] = v.Name
+		if v.Name == "" || taken[v.Name] {
 			names[i] = strconv.Itoa(i)
 		}
+		taken[names[i]] = true
 	}
 	return names
 }
@@ -31,21 +42,21 @@ func Names(f *ir.Func) []string {
 // Outcome is the comparison of one key of the file.
 type Outcome struct {
 	Key      string
+	Result   int // number of the result that the key is about
 	Elements int
+	MaxAbs   float64          // largest finite |got-want|, also within the tolerance
+	MaxRel   float64          // largest finite |got-want|/|want|
 	Mismatch *tensor.Mismatch // nil: equal within the tolerance
+	First    []int            // index of the first bad element in the result, not in the section
 }
 
 // Compare compares every tensor of the file with the result, or the section of
-// one, that its key names. An error means that the file does not fit the
-// results, or cannot be read.
+// one, that its key names; integers and bools must be equal whatever tol says.
+// An error means that the file does not fit the results, or cannot be read.
 func Compare(file tensor.Archive, names []string, results []*tensor.Tensor, tol tensor.Tolerance) ([]Outcome, error) {
-	keys := file.Names()
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("the file of expected results is empty")
-	}
 	var out []Outcome
-	for _, key := range keys {
-		got, err := resolve(key, names, results)
+	for _, key := range file.Names() {
+		at, text, err := find(key, names)
 		if err != nil {
 			return nil, err
 		}
@@ -53,84 +64,62 @@ func Compare(file tensor.Archive, names []string, results []*tensor.Tensor, tol 
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Outcome{Key: key, Elements: want.NumElements(), Mismatch: tensor.Compare(got, want, tol)})
+		o, err := compare(results[at], want, text, tol)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", key, err)
+		}
+		o.Key, o.Result = key, at
+		out = append(out, o)
+	}
+	if len(out) == 0 {
+		return nil, ErrEmpty
 	}
 	return out, nil
 }
 
-func resolve(key string, names []string, results []*tensor.Tensor) (*tensor.Tensor, error) {
-	name, section, isSection := strings.Cut(key, "[")
-	at := -1
+// find finds the result that a key is about, and the key's section, if any.
+func find(key string, names []string) (at int, text string, err error) {
+	name := key
+	if open := strings.IndexByte(key, '['); open > 0 {
+		name, text = key[:open], key[open:]
+	}
 	for i, n := range names {
-		if n == name || strconv.Itoa(i) == name {
-			at = i
-			break
+		if n == name {
+			return i, text, nil
 		}
 	}
-	if at < 0 {
-		return nil, fmt.Errorf("expected results name %q: the results are %s", name, strings.Join(names, ", "))
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(names) {
+		return i, text, nil
 	}
-	if !isSection {
-		return results[at], nil
-	}
-	t, err := Section(results[at], "["+section)
-	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", key, err)
-	}
-	return t, nil
+	return 0, "", fmt.Errorf("%q is no result of the trace, which has %s", key, strings.Join(names, ", "))
 }
 
-// Section is the view of t that a text such as "[3,:,0:10:2]" describes.
-func Section(t *tensor.Tensor, text string) (*tensor.Tensor, error) {
-	inner, ok := strings.CutPrefix(text, "[")
-	inner, closed := strings.CutSuffix(inner, "]")
-	parts := strings.Split(inner, ",")
-	if !ok || !closed || len(parts) != t.Rank() {
-		return nil, fmt.Errorf("bad section %q: expected one index or range for each of %d axes, in brackets", text, t.Rank())
-	}
-	offset := t.Offset()
-	var shape, strides []int
-	for axis, part := range parts {
-		r, err := parseRange(strings.TrimSpace(part), t.Shape()[axis])
+// compare compares a section of got, all of it if text is empty.
+func compare(got, want *tensor.Tensor, text string, tol tensor.Tolerance) (Outcome, error) {
+	place := func(index []int) []int { return index }
+	if text != "" {
+		s, err := parseSection(text, got.Shape())
 		if err != nil {
-			return nil, fmt.Errorf("section %q, axis %d: %w", text, axis, err)
+			return Outcome{}, err
 		}
-		stride := t.Strides()[axis]
-		offset += r.from * stride
-		if !r.index {
-			shape = append(shape, (r.to-r.from+r.step-1)/r.step)
-			strides = append(strides, r.step*stride)
+		if got, err = s.of(got); err != nil {
+			return Outcome{}, err
 		}
+		place = s.whole
 	}
-	return t.View(strides, offset, shape)
-}
-
-type span struct {
-	from, to, step int
-	index          bool
-}
-
-func parseRange(s string, size int) (span, error) {
-	fields := strings.Split(s, ":")
-	r := span{to: size, step: 1, index: len(fields) == 1}
-	if len(fields) > 3 || r.index && s == "" {
-		return r, fmt.Errorf("expected an index or from:to:step, got %q", s)
+	exact := tensor.Tolerance{NaNEqual: tol.NaNEqual}
+	switch floats := got.DType().IsFloat() && want.DType().IsFloat(); {
+	case floats && got.DType() != want.DType():
+		got, want = tensor.Cast(got, tensor.F64), tensor.Cast(want, tensor.F64)
+	case !floats:
+		tol = exact
 	}
-	for i, p := range []*int{&r.from, &r.to, &r.step}[:len(fields)] {
-		if fields[i] == "" {
-			continue
-		}
-		n, err := strconv.Atoi(fields[i])
-		if err != nil || n < 0 {
-			return r, fmt.Errorf("expected a number of 0 or more, got %q", fields[i])
-		}
-		*p = n
+	o := Outcome{Elements: want.NumElements(), Mismatch: tensor.Compare(got, want, tol)}
+	if o.Mismatch != nil && o.Mismatch.Header == "" {
+		o.First = place(o.Mismatch.First)
 	}
-	if r.index {
-		r.to = r.from + 1
+	if m := tensor.Compare(got, want, exact); m != nil {
+		o.MaxAbs, o.MaxRel = m.MaxAbs, m.MaxRel
 	}
-	if r.from > r.to || r.to > size || r.step < 1 {
-		return r, fmt.Errorf("%q is outside an axis of size %d", s, size)
-	}
-	return r, nil
+	return o, nil
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"jitc/internal/textdiff"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files' want sections")
@@ -111,8 +113,8 @@ func (c *Case) Want(t *testing.T, section, got string) {
 		t.Fatalf("%s has no section %s; it would be:\n%s", c.File, section, got)
 	}
 	if want := string(c.archive.Files[at].Data); want != got {
-		t.Errorf("%s: %s differs (- want, + got):\n%s\nto accept: go test -run '%s' -update .",
-			c.File, section, Diff(want, got), t.Name())
+		t.Errorf("%s: %s differs (- want, + got):\n%sto accept: go test -run '%s' -update .",
+			c.File, section, textdiff.Unified(want, got), t.Name())
 	}
 }
 
@@ -127,77 +129,4 @@ func (c *Case) finish(t *testing.T) {
 	if err := os.WriteFile(c.File, txtar.Format(c.archive), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Diff lists the lines of two texts, common lines once, others marked - and +.
-// Runs of common lines are shortened to three lines of context.
-func Diff(want, got string) string {
-	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
-	keep := lcs(a, b)
-	var out []string
-	i, j := 0, 0
-	for _, k := range append(keep, [2]int{len(a), len(b)}) {
-		for ; i < k[0]; i++ {
-			out = append(out, "- "+a[i])
-		}
-		for ; j < k[1]; j++ {
-			out = append(out, "+ "+b[j])
-		}
-		if i < len(a) {
-			out = append(out, "  "+a[i])
-			i, j = i+1, j+1
-		}
-	}
-	return strings.Join(shorten(out), "\n")
-}
-
-// lcs pairs the indices of a longest common subsequence of lines.
-func lcs(a, b []string) [][2]int {
-	n := make([][]int32, len(a)+1)
-	for i := range n {
-		n[i] = make([]int32, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			n[i][j] = max(n[i+1][j], n[i][j+1])
-			if a[i] == b[j] {
-				n[i][j] = n[i+1][j+1] + 1
-			}
-		}
-	}
-	var keep [][2]int
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch {
-		case a[i] == b[j]:
-			keep = append(keep, [2]int{i, j})
-			i, j = i+1, j+1
-		case n[i+1][j] >= n[i][j+1]:
-			i++
-		default:
-			j++
-		}
-	}
-	return keep
-}
-
-// shorten drops common lines farther than three lines from a change.
-func shorten(lines []string) []string {
-	const context = 3
-	near := make([]bool, len(lines))
-	for i, l := range lines {
-		if !strings.HasPrefix(l, "  ") {
-			for k := max(0, i-context); k <= min(len(lines)-1, i+context); k++ {
-				near[k] = true
-			}
-		}
-	}
-	var out []string
-	for i, l := range lines {
-		if near[i] {
-			out = append(out, l)
-		} else if i > 0 && near[i-1] {
-			out = append(out, "  ...")
-		}
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-package main
+package expect
 
 import (
 	"fmt"
@@ -8,33 +8,38 @@ import (
 	"jitc/ir/tensor"
 )
 
-// section is a part of a tensor, written as in numpy: an index drops its axis,
-// a:b:c keeps it, and axes that are not named are whole.
-//
-//	logits[0,:]   logits[:,0:50257:257]   h[-1]
-type section struct {
-	start, step, count []int  // by axis of the whole
-	drop               []bool // by axis of the whole
-}
-
-// splitSection splits a key into the name of a result and the text between its
-// brackets; part is false for a key without brackets.
-func splitSection(key string) (name, text string, part bool) {
-	open := strings.IndexByte(key, '[')
-	if open <= 0 || !strings.HasSuffix(key, "]") {
-		return key, "", false
+// Section is the view of t that a text such as "[3,:,0:10:2]" describes: per
+// axis an index, which drops the axis, or a range from:to:step whose parts may be
+// left out. Axes that are not named are whole. As in numpy, negative numbers
+// count from the end and a range is cut to its axis; an index outside its axis
+// is an error, and so is a step below 1.
+func Section(t *tensor.Tensor, text string) (*tensor.Tensor, error) {
+	s, err := parseSection(text, t.Shape())
+	if err != nil {
+		return nil, err
 	}
-	return key[:open], key[open+1 : len(key)-1], true
+	return s.of(t)
 }
 
-// parseSection reads the text between the brackets for a tensor of that shape.
+// section is a part of a tensor, by axis of the whole.
+type section struct {
+	start, step, count []int
+	drop               []bool
+}
+
+// parseSection reads a section, with its brackets, of a tensor of that shape.
 func parseSection(text string, shape []int) (*section, error) {
+	inner, opened := strings.CutPrefix(text, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !opened || !closed {
+		return nil, fmt.Errorf("section %s: expected indices and ranges in brackets", text)
+	}
 	var axes []string
-	if strings.TrimSpace(text) != "" {
-		axes = strings.Split(text, ",")
+	if strings.TrimSpace(inner) != "" {
+		axes = strings.Split(inner, ",")
 	}
 	if len(axes) > len(shape) {
-		return nil, fmt.Errorf("section [%s] has %d axes, the result has %d", text, len(axes), len(shape))
+		return nil, fmt.Errorf("section %s has %d axes, the result has %d", text, len(axes), len(shape))
 	}
 	s := &section{}
 	for i, n := range shape {
@@ -43,7 +48,7 @@ func parseSection(text string, shape []int) (*section, error) {
 			axis = strings.TrimSpace(axes[i])
 		}
 		if err := s.axis(axis, n); err != nil {
-			return nil, fmt.Errorf("section [%s], axis %d: %w", text, i, err)
+			return nil, fmt.Errorf("section %s, axis %d: %w", text, i, err)
 		}
 	}
 	return s, nil
@@ -52,17 +57,14 @@ func parseSection(text string, shape []int) (*section, error) {
 // axis appends one axis of n elements.
 func (s *section) axis(text string, n int) error {
 	fields := strings.Split(text, ":")
-	if len(fields) > 3 {
-		return fmt.Errorf("expected an index or start:stop:step, got %q", text)
-	}
-	at := [3]int{0, n, 1}
+	at := [3]int{0, n, 1} // from, to, step
 	for i, f := range fields {
 		f = strings.TrimSpace(f)
-		if f == "" && len(fields) > 1 {
+		if f == "" && len(fields) > 1 && i < len(at) {
 			continue
 		}
 		v, err := strconv.Atoi(f)
-		if err != nil {
+		if err != nil || i >= len(at) {
 			return fmt.Errorf("expected an index or start:stop:step, got %q", text)
 		}
 		if i < 2 && v < 0 {
@@ -81,11 +83,18 @@ func (s *section) axis(text string, n int) error {
 		return fmt.Errorf("expected a step of 1 or more, got %d", at[2])
 	}
 	start, stop := min(max(at[0], 0), n), min(max(at[1], 0), n)
-	s.add(start, at[2], max(0, (stop-start+at[2]-1)/at[2]), false)
+	count := 0
+	if start < stop {
+		count = (stop-start-1)/at[2] + 1
+	}
+	s.add(start, at[2], count, false)
 	return nil
 }
 
 func (s *section) add(start, step, count int, drop bool) {
+	if count <= 1 {
+		step = 1 // no second element: its place need not be computable
+	}
 	s.start, s.step = append(s.start, start), append(s.step, step)
 	s.count, s.drop = append(s.count, count), append(s.drop, drop)
 }
@@ -108,7 +117,7 @@ func (s *section) of(t *tensor.Tensor) (*tensor.Tensor, error) {
 	return t.View(strides, offset, shape)
 }
 
-// whole is the position in the whole tensor of a position in the section.
+// whole is the index in the whole tensor of an index in the section.
 func (s *section) whole(index []int) []int {
 	out := make([]int, len(s.start))
 	k := 0

@@ -1,4 +1,15 @@
-package main
+// Package textdiff shows how two texts differ, line by line.
+//
+//	fmt.Print(textdiff.Unified("a\nb\n", "a\nc\n"))
+//
+//	@@ -1,2 +1,2 @@
+//	 a
+//	-b
+//	+c
+//
+// Invariants: taking the lines marked + out gives the old text, taking out those
+// marked - the new one; a difference of equal texts is empty.
+package textdiff
 
 import (
 	"fmt"
@@ -8,9 +19,9 @@ import (
 // contextLines is how many equal lines a diff shows around a change.
 const contextLines = 3
 
-// maxDiffCells bounds the table of a diff; beyond it the lines between the
+// maxCells bounds the table of a diff; beyond it the lines between the
 // first and the last change are shown as replaced.
-const maxDiffCells = 4 << 20
+const maxCells = 4 << 20
 
 // edit is one line of a diff.
 type edit struct {
@@ -19,9 +30,9 @@ type edit struct {
 	a, b int // line numbers in the old and the new text, from 1
 }
 
-// diffLines prints the difference of two texts as a unified diff without its
+// Unified prints the difference of two texts as a unified diff without its
 // header; empty if there is none.
-func diffLines(old, new string) string {
+func Unified(old, new string) string {
 	edits := editsOf(splitLines(old), splitLines(new))
 	var b strings.Builder
 	for from := 0; from < len(edits); {
@@ -124,7 +135,7 @@ func editsOf(a, b []string) []edit {
 
 // middle pairs the indices of a longest common subsequence.
 func middle(a, b []string) [][2]int {
-	if (len(a)+1)*(len(b)+1) > maxDiffCells {
+	if (len(a)+1)*(len(b)+1) > maxCells {
 		return nil
 	}
 	n := make([][]int32, len(a)+1)

@@ -1,0 +1,45 @@
+package runtime
+
+import (
+	"cmp"
+	"slices"
+
+	"jitc/ir"
+)
+
+// PlannedBlock is the place of one intermediate in the arena of a recording:
+// bytes [Offset, Offset+Bytes), from step First, which writes it, to step Last,
+// the last that reads it.
+type PlannedBlock struct {
+	Region *ir.Value // that computes it, of op fused
+	Result int       // which of the region's results it is
+	Offset int       // bytes; a multiple of 64
+	Bytes  int       // of its elements; what follows up to a multiple of 64 is padding
+	First  int       // index into Program.Steps
+	Last   int       // the same as First if nothing reads it
+}
+
+// Plan lists the intermediates, ordered by first step and result. Tensors
+// without elements have no place; results and constants are not in the arena.
+//
+//	%0 = fused(%x, %w1)    step 0    arena [0, 4096)     steps 0-1
+//	%1 = fused(%0, %w2)    step 1    arena [4096, 8192)  steps 1-2
+//	%2 = fused(%1, %w3)    step 2    a result
+func (r *Recording) Plan() []PlannedBlock {
+	var out []PlannedBlock
+	for at, step := range r.p.steps {
+		results := orderOf(r.p.Steps[at].Results, len(step.out))
+		for i, n := range step.out {
+			s := r.p.slots[n]
+			if s.kind != slotTemp || r.bytes[n] == 0 {
+				continue
+			}
+			out = append(out, PlannedBlock{Region: r.p.Steps[at].Region, Result: results[i],
+				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last})
+		}
+	}
+	slices.SortFunc(out, func(a, b PlannedBlock) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Result, b.Result))
+	})
+	return out
+}
