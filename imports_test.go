@@ -29,7 +29,7 @@ var layers = []struct {
 	{"jitc/executors/native/pool", nil},
 	{"jitc/executors", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/runtime", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
-	{"jitc/internal", []string{"jitc/ir", "jitc/trace"}},
+	{"jitc/internal", []string{"jitc/ir", "jitc/trace", "jitc/internal"}},
 	{"jitc/cmd/jitc", []string{"jitc"}},
 	{"jitc", []string{"jitc"}},
 }

@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"jitc"
@@ -60,12 +62,13 @@ func engine(t testing.TB, o jitc.Options) *jitc.Engine {
 }
 
 // PyTorch's results are computed in float64 and rounded once; the programs'
-// logits are of magnitude 1 to 10, and a deep f32 network leaves about 1e-5 of
+// results are of magnitude 1 to 10, and a deep f32 network leaves about 1e-5 of
 // that.
 var programTolerance = tensor.Tolerance{Abs: 2e-4, Rel: 2e-4}
 
 // Every program gives PyTorch's results fused, unfused, on one thread, and by
-// the reference executor, which computes each op by its own definition.
+// the reference executor, which computes each op by its own definition. PyTorch's
+// are sections of large results; among each other the ways agree on the whole.
 func TestProgramsMatchPyTorch(t *testing.T) {
 	ways := []struct {
 		name string
@@ -83,22 +86,82 @@ func TestProgramsMatchPyTorch(t *testing.T) {
 			want, err := tensor.OpenFile(r.file)
 			require.NoError(t, err)
 			defer want.Close()
+			var fused []*tensor.Tensor
 			for _, way := range ways {
-				t.Run(way.name, func(t *testing.T) {
-					if way.slow && testing.Short() {
-						t.Skip("the reference takes seconds: not in -short")
-					}
-					results, err := engine(t, way.o).Function(f.Func).Call(context.Background(), args...)
-					require.NoError(t, err)
-					out, err := expect.Compare(want, expect.Names(f.Func), results, programTolerance)
-					require.NoError(t, err)
-					for _, o := range out {
-						require.Nil(t, o.Mismatch, o.Key)
-					}
-				})
+				if way.slow && testing.Short() {
+					continue // the reference takes seconds
+				}
+				results, err := engine(t, way.o).Function(f.Func).Call(context.Background(), args...)
+				require.NoError(t, err, way.name)
+				out, err := expect.Compare(want, expect.Names(f.Func), results, programTolerance)
+				require.NoError(t, err, way.name)
+				for _, o := range out {
+					require.Nil(t, o.Mismatch, "%s: %s", way.name, o.Key)
+				}
+				if fused == nil {
+					fused = results
+				}
+				for i := range results {
+					require.Nil(t, tensor.Compare(results[i], fused[i], programTolerance), "%s, result %d", way.name, i)
+				}
 			}
 		})
 	}
+}
+
+// Results are bit for bit the same on any number of threads.
+func TestThreadsDoNotShow(t *testing.T) {
+	for _, name := range []string{"resnet18", "gpt2"} {
+		f, args := load(t, name, nil)
+		var first []*tensor.Tensor
+		for _, n := range []int{1, 2, 5} {
+			results, err := engine(t, jitc.Options{Threads: n}).Function(f.Func).Call(context.Background(), args...)
+			require.NoError(t, err)
+			if first == nil {
+				first = results
+			}
+			require.Nil(t, tensor.Compare(results[0], first[0], tensor.Exact), "%s on %d threads", name, n)
+		}
+	}
+}
+
+// Many goroutines call one function at several sizes at once: one compilation,
+// one entry for each size, and every result is right.
+func TestConcurrentCalls(t *testing.T) {
+	e := engine(t, jitc.Options{})
+	f, err := trace.Read("testdata/programs/lstm.trace")
+	require.NoError(t, err)
+	fn := e.Function(f.Func)
+	sizes := []int64{1, 2, 5, 16}
+	var args, want [][]*tensor.Tensor
+	for _, b := range sizes {
+		a, _, err := f.Arguments(trace.Sources{Sizes: map[string]int64{"B": b}})
+		require.NoError(t, err)
+		w, err := engine(t, jitc.Options{Threads: 1}).Function(f.Func).Call(context.Background(), a...)
+		require.NoError(t, err)
+		args, want = append(args, a), append(want, w)
+	}
+	const goroutines, calls = 16, 20
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for c := range calls {
+				i := (g + c) % len(sizes)
+				got, err := fn.Call(context.Background(), args[i]...)
+				if !assert.NoError(t, err) {
+					return
+				}
+				for k := range got {
+					assert.Nil(t, tensor.Compare(got[k], want[i][k], tensor.Exact))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := fn.Stats()
+	require.Len(t, s.Entries, len(sizes))
+	require.Equal(t, int64(goroutines*calls), s.Hits+s.Misses)
+	require.Equal(t, int64(len(sizes)), s.Misses)
 }
 
 // One symbolic program serves every size: it compiles once.

@@ -25,6 +25,7 @@ type emitter struct {
 	// firstLoop is the loop that computes a varying node, by node; -1 for none.
 	firstLoop []int
 	kept      map[*node]*keep
+	lent      map[*sink]bool // roots whose buffers hold another value until the last loop
 	outside   map[*node]bool // wanted even if the loops have no points
 }
 
@@ -55,7 +56,7 @@ func storedNode(n *node, dt tensor.DType) *node {
 
 func (l *lowering) emit(p *puller, nodes []*node, sinks []*sink, o *layout) *Nest {
 	e := &emitter{l: l, o: o, nodes: nodes, sinks: sinks, axisOf: map[*variable]int{},
-		vals: make([]Val, len(p.nodes)), firstLoop: make([]int, len(p.nodes)), kept: map[*node]*keep{}}
+		vals: make([]Val, len(p.nodes)), firstLoop: make([]int, len(p.nodes)), kept: map[*node]*keep{}, lent: map[*sink]bool{}}
 	var axes []Axis
 	for i, a := range o.axes() {
 		e.axisOf[a] = i
@@ -239,8 +240,28 @@ func (e *emitter) loopNodes(ph int) []*node {
 	return out
 }
 
-// keep arranges for a value of an earlier loop to be read back, if it is a root,
-// or is expensive and lanes are inner points (a row belongs to one outer point).
+// lender finds a root that the last loop stores, in n's type: until then its
+// buffer may hold n, at the same points. The buffer is brought into cache while
+// the earlier loop computes, not in a loop that does little else.
+func (e *emitter) lender(n *node) *sink {
+	last := 0
+	for _, k := range e.sinks {
+		last = max(last, k.node.depth)
+	}
+	for _, x := range e.nodes {
+		last = max(last, x.depth)
+	}
+	for _, k := range e.sinks {
+		if e.inLoop(k) && k.node.depth == last && !e.lent[k] && e.l.k.Bufs[k.root.buf].DType == n.typ {
+			return k
+		}
+	}
+	return nil
+}
+
+// keep arranges for a value of an earlier loop to be read back: if it is a root,
+// or is expensive and another root's buffer can hold it, or lanes are inner
+// points (a row belongs to one outer point).
 func (e *emitter) keep(n *node) bool {
 	if e.kept[n] != nil {
 		return true
@@ -251,7 +272,15 @@ func (e *emitter) keep(n *node) bool {
 			return true
 		}
 	}
-	if !n.expensive() || e.n.nest.VecOuter() {
+	if !n.expensive() {
+		return false
+	}
+	if k := e.lender(n); k != nil {
+		e.lent[k] = true
+		e.kept[n] = &keep{buf: k.root.buf, at: k.at}
+		return true
+	}
+	if e.n.nest.VecOuter() {
 		return false
 	}
 	extents := make([]dim.Expr, len(e.o.inner))

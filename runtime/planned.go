@@ -11,12 +11,12 @@ import (
 // bytes [Offset, Offset+Bytes), from step First, which writes it, to step Last,
 // the last that reads it.
 type PlannedBlock struct {
-	Region *ir.Value // that computes it, of op fused
-	Result int       // which of the region's results it is
-	Offset int       // bytes; a multiple of 64
-	Bytes  int       // of its elements; what follows up to a multiple of 64 is padding
-	First  int       // index into Program.Steps
-	Last   int       // the same as First if nothing reads it
+	Region *ir.Value `json:"-"`      // that computes it, of op fused
+	Result int       `json:"result"` // which of the region's results it is
+	Offset int       `json:"offset"` // bytes; a multiple of 64
+	Bytes  int       `json:"bytes"`  // of its elements; what follows up to a multiple of 64 is padding
+	First  int       `json:"first"`  // index into Program.Steps
+	Last   int       `json:"last"`   // the same as First if nothing reads it
 }
 
 // Plan lists the intermediates, ordered by first step and result. Tensors

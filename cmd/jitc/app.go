@@ -22,13 +22,14 @@ type app struct {
 	style    style // of out
 	errStyle style
 	progress *progress
+	memory   func() int64 // bytes that may be allocated
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 	return &app{
 		in: stdin, out: bufio.NewWriter(stdout), err: stderr,
 		style: styleOf(stdout), errStyle: styleOf(stderr),
-		progress: newProgress(stderr),
+		progress: newProgress(stderr), memory: availableMemory,
 	}
 }
 
@@ -40,7 +41,7 @@ func (a *app) execute(ctx context.Context, args []string) (code int) {
 			a.reportPanic(v)
 			code = exitFault
 		}
-		if err := a.out.Flush(); err != nil && code == exitOK {
+		if err := a.out.Flush(); err != nil {
 			a.reportError(fault{err})
 			code = exitFault
 		}
@@ -53,6 +54,9 @@ func (a *app) execute(ctx context.Context, args []string) (code int) {
 		err = usageOf(cmd, err)
 	}
 	a.progress.stop()
+	if a.out.Flush() != nil { // reported when this function returns
+		return exitFault
+	}
 	if err != nil {
 		a.reportError(err)
 	}
@@ -83,7 +87,8 @@ const rootExample = `  jitc run mlp.trace --dim B=8
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "jitc", Short: "Compile and run tensor programs", Long: rootLong, Example: rootExample,
-		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
+		PersistentPreRunE: checkTexts,
+		SilenceErrors:     true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		Args: func(cmd *cobra.Command, args []string) error { return unknownCommand(cmd, args) },
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -90,24 +90,16 @@ func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
 	if f.repeat < 1 {
 		return badFlag("repeat", strconv.Itoa(f.repeat), "1 or more")
 	}
-	dims, err := f.engine.sizes()
+	p, err := a.open(path, &f.engine, false)
 	if err != nil {
 		return err
 	}
-	file, err := a.readTrace(path)
+	defer p.engine.Close()
+	s, err := p.with(&f.inputs)
 	if err != nil {
 		return err
 	}
-	engine, err := f.engine.open(false)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	args, sizes, err := a.arguments(file, &f.inputs, dims)
-	if err != nil {
-		return err
-	}
-	b := &benchmark{session: session{a: a, engine: engine, f: file.Func, fn: engine.FunctionAt(file.Func, dims), args: args, sizes: sizes}}
+	b := &benchmark{session: s}
 	if !f.noLimits {
 		if b.probe, err = a.openProbe(ctx, f.engine.threads); err != nil {
 			return err
@@ -135,7 +127,7 @@ func (a *app) openProbe(ctx context.Context, threads int) (*probe, error) {
 
 // benchmark is a session under measurement.
 type benchmark struct {
-	session
+	*session
 	probe *probe // nil: no limits
 	runs  []time.Duration
 	steps [][]time.Duration // by step
@@ -151,7 +143,7 @@ func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, e
 	}
 	results := entry.Recording.Results()
 	b.steps = make([][]time.Duration, len(c.Program.Steps))
-	b.a.progress.start("running @%s", b.f.Name)
+	b.a.progress.start("running @%s", b.name)
 	defer b.a.progress.stop()
 	if err := b.fn.CallInto(ctx, results, b.args); err != nil { // warm
 		return nil, fault{err}
@@ -160,7 +152,7 @@ func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		b.a.progress.update("running @%s, %d of %d", b.f.Name, i+1, f.repeat)
+		b.a.progress.update("running @%s, %d of %d", b.name, i+1, f.repeat)
 		if b.probe != nil && i%max(1, f.repeat/limitSamples) == 0 {
 			if err := b.probe.sample(); err != nil {
 				return nil, err
@@ -192,7 +184,7 @@ func (b *benchmark) once(ctx context.Context, results []*tensor.Tensor) error {
 
 func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
 	regions := c.regions()
-	r := &benchReport{Function: b.f.Name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: c.Report.Time(),
+	r := &benchReport{Function: b.name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: c.Report.Time(),
 		Regions: len(regions), Distinct: c.Report.Kernels(), By: byExecutor(c.Report), Runs: len(b.runs),
 		Min: slices.Min(b.runs), Median: median(b.runs), Arena: c.plan.Arena, Kernels: []kernelTime{}}
 	if b.probe != nil {

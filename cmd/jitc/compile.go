@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"jitc"
 	"jitc/ir"
-	"jitc/ir/dim"
 	"jitc/passes"
 )
 
@@ -111,27 +109,19 @@ func (a *app) compile(ctx context.Context, path string, f *compileFlags) error {
 	if err != nil {
 		return err
 	}
-	dims, err := f.engine.sizes()
+	p, err := a.open(path, &f.engine, len(stages) > 0)
 	if err != nil {
 		return err
 	}
-	file, err := a.readTrace(path)
+	defer p.engine.Close()
+	c, err := p.observe(ctx)
 	if err != nil {
 		return err
 	}
-	engine, err := f.engine.open(len(stages) > 0)
-	if err != nil {
+	if err := p.bind(c); err != nil {
 		return err
 	}
-	defer engine.Close()
-	c, err := a.observe(ctx, engine, file.Func)
-	if err != nil {
-		return err
-	}
-	if err := c.bind(dims, engine.Workers().Workers()); err != nil {
-		return err
-	}
-	return a.printCompiled(c, file.Format(), stages, f)
+	return a.printCompiled(c, p.file.Format(), stages, f)
 }
 
 func (a *app) printCompiled(c *compiledTrace, source string, stages []string, f *compileFlags) error {
@@ -166,21 +156,11 @@ func (a *app) printCompiled(c *compiledTrace, source string, stages []string, f 
 
 // bind finds the sizes, if the given ones and the facts decide them all, and
 // plans the memory for them.
-func (c *compiledTrace) bind(dims map[string]int64, workers int) error {
+func (p *program) bind(c *compiledTrace) error {
 	facts := c.Trace.Facts
-	sizes := maps.Clone(dims)
-	for sym := range dims {
-		if !slices.Contains(facts.Syms(), sym) {
-			return fmt.Errorf("the trace has no size %s: it has %s", sym, orText(listNames(facts.Syms()), "none"))
-		}
-	}
-	for _, sym := range facts.Syms() {
-		if lo, hi := facts.Range(dim.Sym(sym)); lo == hi {
-			sizes[sym] = lo
-		}
-		if _, ok := sizes[sym]; !ok {
-			return nil
-		}
+	sizes := fixedSizes(c.Trace, p.dims)
+	if len(sizes) < len(facts.Syms()) {
+		return nil
 	}
 	if err := facts.Check(sizes); err != nil {
 		return fmt.Errorf("a size violates a declared fact: %w", err)
@@ -188,7 +168,10 @@ func (c *compiledTrace) bind(dims map[string]int64, workers int) error {
 	if err := checkSizes(c.Compiled, sizes); err != nil {
 		return err
 	}
-	rec, err := c.Program.Record(sizes, workers)
+	if err := p.a.checkConstants(c.Compiled, sizes); err != nil {
+		return err
+	}
+	rec, err := c.Program.Record(sizes, p.engine.Workers().Workers())
 	if err != nil {
 		return fault{err}
 	}

@@ -16,19 +16,12 @@ type compileReport struct {
 	Function string             `json:"function"`
 	Time     time.Duration      `json:"time"` // ns
 	Stages   []jitc.StageReport `json:"stages"`
-	Passes   []passReport       `json:"passes"`
+	Passes   []jitc.PassReport  `json:"passes"`
 	Regions  []regionReport     `json:"regions"`
 	Kernels  int                `json:"kernels"`
 	Plan     *planReport        `json:"plan,omitempty"`
 	Dumps    []dump             `json:"dumps,omitempty"`
 	Files    []string           `json:"files,omitempty"`
-}
-
-type passReport struct {
-	Name   string        `json:"name"`
-	Before int           `json:"values_before"`
-	After  int           `json:"values_after"`
-	Time   time.Duration `json:"time"` // ns
 }
 
 // regionReport is a region's report with its costs in the function's own sizes.
@@ -43,10 +36,7 @@ type regionReport struct {
 
 func (c *compiledTrace) report() *compileReport {
 	r := &compileReport{Function: c.Trace.Name, Time: c.Report.Time(), Stages: c.Report.Stages,
-		Passes: []passReport{}, Regions: c.regions(), Kernels: c.Report.Kernels(), Plan: c.plan}
-	for _, p := range c.passes {
-		r.Passes = append(r.Passes, passReport{p.name, len(p.before.Values), len(p.after.Values), p.took})
-	}
+		Passes: c.Report.Passes, Regions: c.regions(), Kernels: c.Report.Kernels(), Plan: c.plan}
 	return r
 }
 

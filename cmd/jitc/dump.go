@@ -64,12 +64,12 @@ func (c *compiledTrace) kernelDump(stage string) string {
 
 func writeDumps(dir string, dumps []dump) (written []string, err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fileError("output", dir, err)
+		return nil, outError(dir, err)
 	}
 	for _, d := range dumps {
 		path := filepath.Join(dir, d.File)
 		if err := writeFile(path, []byte(d.Text), 0o644); err != nil {
-			return written, fileError("output", path, err)
+			return written, outError(path, err)
 		}
 		written = append(written, path)
 	}

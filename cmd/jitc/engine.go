@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,10 +16,9 @@ import (
 	"jitc"
 	"jitc/executors"
 	"jitc/ir"
+	"jitc/ir/diag"
 	"jitc/ir/dim"
-	"jitc/ir/tensor"
 	"jitc/passes"
-	rt "jitc/runtime"
 	"jitc/trace"
 )
 
@@ -49,13 +50,20 @@ func (e *engineFlags) open(dumps bool) (*jitc.Engine, error) {
 	if e.threads < 0 || e.threads > maxThreads {
 		return nil, badFlag("threads", strconv.Itoa(e.threads), fmt.Sprintf("a number from 0 to %d", maxThreads))
 	}
-	engine, err := jitc.NewEngine(jitc.Options{Executors: e.executors, Threads: e.threads, FastMath: e.fastMath,
+	names := make([]string, len(e.executors))
+	for i, n := range e.executors {
+		names[i] = strings.TrimSpace(n)
+	}
+	engine, err := jitc.NewEngine(jitc.Options{Executors: names, Threads: e.threads, FastMath: e.fastMath,
 		NoFuse: e.noFuse, Verify: e.verify, Dumps: dumps})
 	var unknown *executors.UnknownError
 	if errors.As(err, &unknown) {
 		return nil, &usageError{msg: err.Error(), hint: "jitc executors lists them"}
 	}
-	return engine, err
+	if err != nil {
+		return nil, &usageError{msg: "--executors " + strings.Join(names, ",") + ": " + err.Error()}
+	}
+	return engine, nil
 }
 
 // maxThreads bounds --threads: a typing mistake should not start a million workers.
@@ -69,7 +77,7 @@ func (e *engineFlags) sizes() (map[string]int64, error) {
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		sym = strings.TrimSpace(sym)
 		if !ok || err != nil || n < 0 || !dim.ValidSym(sym) {
-			return nil, badFlag("dim", d, "SYM=N with a whole number, such as B=4")
+			return nil, badFlag("dim", d, "SYM=N with a whole number from 0 to 2^63-1, such as B=4")
 		}
 		if old, twice := sizes[sym]; twice && old != n {
 			return nil, badFlag("dim", d, fmt.Sprintf("one value of %s, but %d was given too", sym, old))
@@ -77,6 +85,34 @@ func (e *engineFlags) sizes() (map[string]int64, error) {
 		sizes[sym] = n
 	}
 	return sizes, nil
+}
+
+// checkDims finds values of --dim that a trace cannot have whatever else is
+// given: before anything of such sizes is made.
+func checkDims(path string, facts *dim.Facts, dims map[string]int64) error {
+	var list diag.List
+	for _, sym := range sortedKeys(dims) {
+		d := &diag.Diagnostic{Pos: diag.Pos{File: path}, Got: fmt.Sprintf("--dim %s=%d", sym, dims[sym])}
+		lo, hi := facts.Range(dim.Sym(sym))
+		switch {
+		case !slices.Contains(facts.Syms(), sym):
+			d.Msg, d.Expected = "the trace has no size "+sym, orText(listNames(facts.Syms()), "no --dim: it has no sizes")
+		case dims[sym] < lo || dims[sym] > hi:
+			d.Msg, d.Expected = "the size "+sym+" is out of its range", rangeText(sym, lo, hi)
+		default:
+			continue
+		}
+		list = append(list, d)
+	}
+	return list.Err()
+}
+
+// rangeText prints a range as a trace declares it.
+func rangeText(sym string, lo, hi int64) string {
+	if hi == math.MaxInt64 {
+		return fmt.Sprintf("%s >= %d", sym, lo)
+	}
+	return fmt.Sprintf("%s in [%d, %d]", sym, lo, hi)
 }
 
 // readTrace reads and verifies a trace; "-" is standard input.
@@ -89,9 +125,6 @@ func (a *app) readTrace(path string) (*trace.File, error) {
 }
 
 func (a *app) parseTrace(path string) (*trace.File, error) {
-	if path != "-" {
-		return trace.Read(path)
-	}
 	src, err := a.source(path)
 	if err != nil {
 		return nil, err
@@ -137,26 +170,6 @@ func (a *app) compileTrace(ctx context.Context, e *jitc.Engine, f *ir.Func, obs 
 		return nil, fault{err}
 	}
 	return c, nil
-}
-
-// checkSizes refuses sizes at which some tensor of the program is too large.
-func checkSizes(c *jitc.Compiled, sizes map[string]int64) error {
-	for _, v := range append(append([]*ir.Value{}, c.Fused.Params...), c.Fused.Values...) {
-		types := v.Type.Tuple
-		if !v.Type.IsTuple() {
-			types = []ir.Type{v.Type}
-		}
-		for _, t := range types {
-			shape, err := ir.EvalShape(t.Shape, sizes)
-			if err != nil {
-				return fmt.Errorf("%s: a tensor of type %s: %w", v.Pos, t, err)
-			}
-			if n, err := tensor.CheckedBytes(t.DType, shape); err != nil || n > rt.MaxBytes {
-				return fmt.Errorf("%s: a tensor of type %s is too large at these sizes (%s)", v.Pos, t, sizesText(sizes))
-			}
-		}
-	}
-	return nil
 }
 
 // sizesText prints sizes in order: "B=4 S=128".

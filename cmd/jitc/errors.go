@@ -7,14 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"regexp"
-	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"jitc/ir/diag"
+	"jitc/ir/tensor"
 )
 
 // The exit codes, as the help of the root command documents them.
@@ -34,11 +36,57 @@ func (e *usageError) Error() string { return e.msg }
 // usageOf is err as a usageError that points at the command's help, if it has no
 // better hint.
 func usageOf(cmd *cobra.Command, err error) error {
+	err = flagValue(cmd, err)
 	var u *usageError
 	if errors.As(err, &u) && u.hint != "" {
 		return u
 	}
 	return &usageError{msg: err.Error(), hint: cmd.CommandPath() + " --help explains the command line"}
+}
+
+// invalidValue is what the flag package says of a value that it cannot read.
+var invalidValue = regexp.MustCompile(`(?s)^invalid argument (".*") for "(?:-\w, )?--([\w-]+)" flag: `)
+
+// flagKinds say what the flags of a type expect.
+var flagKinds = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false"}
+
+// flagValue is err in our words, if it is about a flag's value.
+func flagValue(cmd *cobra.Command, err error) error {
+	m := invalidValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	flag := cmd.Flags().Lookup(m[2])
+	value, quoted := strconv.Unquote(m[1])
+	if flag == nil || quoted != nil || flagKinds[flag.Value.Type()] == "" {
+		return err
+	}
+	if _, tooLarge := new(big.Int).SetString(value, 10); tooLarge {
+		return badFlag(flag.Name, value, "a smaller number")
+	}
+	return badFlag(flag.Name, value, flagKinds[flag.Value.Type()])
+}
+
+// textFlags are the flags that name something.
+var textFlags = []string{"dim", "dump", "executors", "expect", "input", "inputs", "out", "weights"}
+
+// checkTexts refuses flags whose value is empty, as --out "$DIR" gives where DIR
+// is not set.
+func checkTexts(cmd *cobra.Command, _ []string) error {
+	for _, name := range textFlags {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || !f.Changed {
+			continue
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(interface{ GetSlice() []string }); ok {
+			values = list.GetSlice()
+		}
+		if len(values) == 0 || slices.ContainsFunc(values, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			return usageOf(cmd, &usageError{msg: "--" + name + ": expected a value, got an empty one"})
+		}
+	}
+	return nil
 }
 
 // badFlag is a mistake in a flag's value.
@@ -81,6 +129,7 @@ type jsonError struct {
 	Message     string           `json:"message"`
 	Hint        string           `json:"hint,omitempty"`
 	Diagnostics []jsonDiagnostic `json:"diagnostics,omitempty"`
+	Stack       []string         `json:"stack,omitempty"` // of a fault of jitc: positions, from the fault outward
 }
 
 type jsonDiagnostic struct {
@@ -94,6 +143,9 @@ type jsonDiagnostic struct {
 }
 
 func describeError(err error) jsonError {
+	if b, ok := bugOf(err); ok {
+		return b.report()
+	}
 	e := jsonError{Kind: "input", Exit: exitCode(err), Message: err.Error(), Diagnostics: diagnostics(err)}
 	var u *usageError
 	if errors.As(err, &u) {
@@ -148,6 +200,14 @@ func isJoined(err error, of []error) bool {
 var positioned = regexp.MustCompile(`(?s)^(?:-|(.+?):(\d+):(\d+)): (.*)$`)
 
 func diagnosticOf(err error) *diag.Diagnostic {
+	var u *usageError
+	if errors.As(err, &u) {
+		return &diag.Diagnostic{Msg: u.msg, Hint: u.hint}
+	}
+	var f *tensor.FormatError
+	if errors.As(err, &f) {
+		return &diag.Diagnostic{Pos: diag.Pos{File: f.File}, Msg: formatFault(f.Where), Expected: f.Expected, Got: f.Got, Hint: f.Hint}
+	}
 	m := positioned.FindStringSubmatch(err.Error())
 	if m == nil {
 		return &diag.Diagnostic{Msg: err.Error()}
@@ -155,6 +215,14 @@ func diagnosticOf(err error) *diag.Diagnostic {
 	line, _ := strconv.Atoi(m[2])
 	col, _ := strconv.Atoi(m[3])
 	return &diag.Diagnostic{Pos: diag.Pos{File: m[1], Line: line, Col: col}, Msg: m[4]}
+}
+
+// formatFault says what is wrong with a file of tensors; where is the place.
+func formatFault(where string) string {
+	if where == "name" {
+		return "not a file of tensors"
+	}
+	return "malformed at " + where
 }
 
 // reportError prints an error: on standard error as text, and with --json on
@@ -172,44 +240,14 @@ func (a *app) reportError(err error) {
 		return
 	}
 	fmt.Fprintln(a.err, a.errorText(err))
-	if e.Hint != "" {
-		fmt.Fprintf(a.err, "  %-9s %s\n", "hint", e.Hint)
-	}
 }
 
 // errorText renders an error for people.
-func (a *app) errorText(err error) string { return a.errStyle.markErrors(parts(err).Error()) }
-
-// reportPanic prints what a recovered panic says, and where it came from.
-func (a *app) reportPanic(v any) {
-	msg := strings.TrimPrefix(fmt.Sprint(v), "BUG: ")
-	if a.json {
-		a.writeJSON(map[string]jsonError{"error": {Kind: "fault", Exit: exitFault, Message: "BUG: " + msg}})
+func (a *app) errorText(err error) string {
+	if b, ok := bugOf(err); ok {
+		return b.text(a.errStyle)
 	}
-	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bad("BUG:"), msg)
-	fmt.Fprintf(a.err, "  %-9s %s\n", "hint", "this is a fault of jitc; please report it with the trace, the command line,")
-	fmt.Fprintf(a.err, "  %-9s %s\n", "", "the output of jitc version, and these lines:")
-	for _, l := range panicFrames(string(debug.Stack())) {
-		fmt.Fprintln(a.err, "    "+l)
-	}
-}
-
-// maxFrames bounds the frames that a report shows.
-const maxFrames = 12
-
-// panicFrames are the positions on a stack, from the panic outward.
-func panicFrames(stack string) []string {
-	if _, after, ok := strings.Cut(stack, "\npanic("); ok {
-		stack = after
-	}
-	var out []string
-	for _, l := range strings.Split(stack, "\n")[1:] {
-		if l = strings.TrimSpace(l); strings.Contains(l, ".go:") && len(out) < maxFrames {
-			at, _, _ := strings.Cut(l, " +0x")
-			out = append(out, at)
-		}
-	}
-	return out[min(1, len(out)):] // the first is the runtime's
+	return a.errStyle.markErrors(foldReport(parts(err).Error()))
 }
 
 // writeJSON prints v as the one document of standard output.

@@ -28,8 +28,8 @@ type machineReport struct {
 }
 
 const executorsLong = `Executors lists the executors of this build, best first: where each computes,
-whether it can run on this machine, and if not, why. The first available one that
-claims an op computes it; the reference executor takes what is left.`
+whether it can run on this machine, and if not, why. The first available one
+that claims an op computes it; the reference executor takes what is left.`
 
 func (a *app) executorsCommand() *cobra.Command {
 	return &cobra.Command{

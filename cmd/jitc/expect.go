@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"jitc/internal/expect"
 	"jitc/ir/tensor"
 )
 
@@ -35,32 +37,24 @@ type expectation struct {
 // compareWith compares results with a file of expected ones. Its error is about
 // the file; a difference is part of the expectation.
 func compareWith(path string, tol tensor.Tolerance, names []string, results []*tensor.Tensor) (*expectation, error) {
-	archive, err := tensor.OpenFile(path)
+	archive, err := openTensors("expected results", path)
 	if err != nil {
-		return nil, fileError("expected", path, err)
+		return nil, err
 	}
 	defer archive.Close()
-	e := &expectation{File: path, Abs: tol.Abs, Rel: tol.Rel, OK: true}
-	checked := make([]bool, len(results))
-	for _, key := range archive.Names() {
-		at, text, part, err := findResult(key, names)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		want, err := archive.Load(key)
-		if err != nil {
+	tol.NaNEqual = true
+	outcomes, err := expect.Compare(archive, names, results, tol)
+	if err != nil {
+		if errors.As(err, new(*tensor.FormatError)) { // it names the file
 			return nil, err
 		}
-		c, err := compareSection(results[at], want, text, part, tol)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", path, key, err)
-		}
-		c.Key = key
-		e.Comparisons = append(e.Comparisons, c)
-		e.OK, checked[at] = e.OK && c.OK, true
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(e.Comparisons) == 0 {
-		return nil, fmt.Errorf("%s holds no tensors to compare with", path)
+	e := &expectation{File: path, Abs: tol.Abs, Rel: tol.Rel, OK: true}
+	checked := make([]bool, len(results))
+	for _, o := range outcomes {
+		e.Comparisons = append(e.Comparisons, comparisonOf(o))
+		e.OK, checked[o.Result] = e.OK && o.Mismatch == nil, true
 	}
 	for i, ok := range checked {
 		if !ok {
@@ -70,54 +64,10 @@ func compareWith(path string, tol tensor.Tolerance, names []string, results []*t
 	return e, nil
 }
 
-// findResult finds the result that a key is about, by name or number.
-func findResult(key string, names []string) (at int, text string, part bool, err error) {
-	name, text, part := splitSection(key)
-	for i, n := range names {
-		if n == name {
-			return i, text, part, nil
-		}
-	}
-	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(names) {
-		return i, text, part, nil
-	}
-	return 0, "", false, fmt.Errorf("%q is no result of the trace, which has %s", key, listNames(names))
-}
-
-func compareSection(got, want *tensor.Tensor, text string, part bool, tol tensor.Tolerance) (comparison, error) {
-	place := func(index []int) []int { return index }
-	if part {
-		s, err := parseSection(text, got.Shape())
-		if err != nil {
-			return comparison{}, err
-		}
-		if got, err = s.of(got); err != nil {
-			return comparison{}, err
-		}
-		place = s.whole
-	}
-	return compareTensors(got, want, tol, place), nil
-}
-
-// compareTensors compares floats within tol, whatever their width, and
-// everything else exactly. NaN equals NaN.
-func compareTensors(got, want *tensor.Tensor, tol tensor.Tolerance, place func([]int) []int) comparison {
-	c := comparison{OK: true, Elements: want.NumElements()}
-	tol.NaNEqual = true
-	switch floats := got.DType().IsFloat() && want.DType().IsFloat(); {
-	case floats && got.DType() != want.DType():
-		got, want = tensor.Cast(got, tensor.F64), tensor.Cast(want, tensor.F64)
-	case !floats:
-		tol = tensor.Tolerance{}
-	}
-	if m := tensor.Compare(got, want, tensor.Tolerance{NaNEqual: true}); m != nil {
-		if m.Header != "" {
-			return comparison{Elements: want.NumElements(), Mismatch: m.Header}
-		}
-		c.MaxAbs, c.MaxRel = number(m.MaxAbs), number(m.MaxRel)
-	}
-	if m := tensor.Compare(got, want, tol); m != nil {
-		c.OK, c.Bad, c.First = false, m.Bad, place(m.First)
+func comparisonOf(o expect.Outcome) comparison {
+	c := comparison{Key: o.Key, OK: o.Mismatch == nil, Elements: o.Elements, MaxAbs: number(o.MaxAbs), MaxRel: number(o.MaxRel)}
+	if m := o.Mismatch; m != nil {
+		c.Mismatch, c.Bad, c.First = m.Header, m.Bad, o.First
 		c.Got, c.Want = number(m.FirstGot), number(m.FirstWant)
 	}
 	return c

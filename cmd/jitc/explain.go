@@ -16,11 +16,11 @@ import (
 
 const explainLong = `Explain says why the regions of a program are what they are.
 
-Without VALUE it lists the regions with the reason why their values are together,
-and counts the reasons why others were kept apart. With VALUE, a name in the
-trace or the name of a value after the passes, it says what became of that value:
-what the passes made of it, which executors claim or refuse it and why, its
-region, and every decision about it and its neighbours.`
+Without VALUE it lists the regions with the reason why their values are
+together, and counts the reasons why others were kept apart. With VALUE, a name
+in the trace or the name of a value after the passes, it says what became of
+that value: what the passes made of it, which executors claim or refuse it and
+why, its region, and every decision about it and its neighbours.`
 
 const explainExample = `  jitc explain mlp.trace
   jitc explain mlp.trace a0
@@ -51,20 +51,16 @@ type explanation struct {
 }
 
 func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) error {
-	file, err := a.readTrace(path)
+	p, err := a.open(path, f, false)
 	if err != nil {
 		return err
 	}
-	engine, err := f.open(false)
+	defer p.engine.Close()
+	c, err := p.observe(ctx)
 	if err != nil {
 		return err
 	}
-	defer engine.Close()
-	c, err := a.observe(ctx, engine, file.Func)
-	if err != nil {
-		return err
-	}
-	e := &explanation{compiledTrace: c, file: file, engine: engine, parts: c.Parts}
+	e := &explanation{compiledTrace: c, file: p.file, engine: p.engine, parts: c.Parts}
 	if value != "" {
 		return a.explainValue(e, value)
 	}

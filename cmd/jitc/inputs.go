@@ -8,10 +8,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"jitc/ir/diag"
 	"jitc/ir/tensor"
 	"jitc/trace"
 )
@@ -38,6 +41,12 @@ func (a *app) arguments(file *trace.File, f *inputFlags, sizes map[string]int64)
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := checkInputs(file, inputs); err != nil {
+		return nil, nil, err
+	}
+	if err := a.checkParameters(file, inputs, sizes); err != nil {
+		return nil, nil, err
+	}
 	archives, err := f.archives(file)
 	defer func() {
 		for _, x := range archives {
@@ -53,15 +62,28 @@ func (a *app) arguments(file *trace.File, f *inputFlags, sizes map[string]int64)
 		}})
 }
 
+// checkInputs refuses tensors of parameters that the trace does not have.
+func checkInputs(file *trace.File, inputs map[string]*tensor.Tensor) error {
+	var known []string
+	for i, p := range file.Func.Params {
+		known = append(known, orText(p.Name, strconv.Itoa(i)))
+	}
+	for _, name := range sortedKeys(inputs) {
+		if !slices.Contains(known, name) {
+			return diag.List{{Pos: diag.Pos{File: file.Path}, Msg: "the trace has no parameter %" + name,
+				Expected: orText(listNames(known), "none"), Got: name}}
+		}
+	}
+	return nil
+}
+
 // load reads what --inputs and --input name; --input comes before --inputs.
 func (f *inputFlags) load() (map[string]*tensor.Tensor, error) {
 	all := map[string]*tensor.Tensor{}
 	for _, path := range f.inputs {
-		ts, err := tensor.LoadFile(path)
-		if err != nil {
-			return nil, fileError("inputs", path, err)
+		if err := loadAll(path, all); err != nil {
+			return nil, err
 		}
-		maps.Copy(all, ts)
 	}
 	for _, in := range f.input {
 		name, where, ok := strings.Cut(in, "=")
@@ -81,9 +103,9 @@ func (f *inputFlags) load() (map[string]*tensor.Tensor, error) {
 // that has the parameter's name, else the only one.
 func loadOne(name, where string) (*tensor.Tensor, error) {
 	path, key := splitKey(where)
-	a, err := tensor.OpenFile(path)
+	a, err := openTensors("input", path)
 	if err != nil {
-		return nil, fileError("input", path, err)
+		return nil, err
 	}
 	defer a.Close()
 	names := a.Names()
@@ -123,22 +145,60 @@ func (f *inputFlags) archives(file *trace.File) ([]tensor.Archive, error) {
 	}
 	var out []tensor.Archive
 	for _, p := range paths {
-		a, err := tensor.OpenFile(p)
+		a, err := openTensors("weights", p)
 		if err != nil {
-			return out, fileError("weights", p, err)
+			return out, err
 		}
 		out = append(out, a)
 	}
 	return out, nil
 }
 
-// fileError says which file could not be read, and as what.
-func fileError(what, path string, err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return fmt.Errorf("cannot read the %s file %s: %w", what, path, pe.Err)
+// loadAll reads every tensor of a file.
+func loadAll(path string, into map[string]*tensor.Tensor) error {
+	a, err := openTensors("inputs", path)
+	if err != nil {
+		return err
 	}
-	return err
+	defer a.Close()
+	for _, name := range a.Names() {
+		if into[name], err = a.Load(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openTensors opens a file of tensors; what says what it is to us.
+func openTensors(what, path string) (tensor.Archive, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fileError(what, path, &fs.PathError{Err: syscall.EISDIR})
+	}
+	a, err := tensor.OpenFile(path)
+	if err != nil {
+		return nil, fileError(what, path, err)
+	}
+	return a, nil
+}
+
+// fileError says which file could not be read, and as what.
+func fileError(what, path string, err error) error { return fileFault("read", what, path, err) }
+
+// outError says which file could not be written.
+func outError(path string, err error) error { return fileFault("write", "output", path, err) }
+
+func fileFault(verb, what, path string, err error) error {
+	var pe *fs.PathError
+	var le *os.LinkError
+	switch {
+	case errors.As(err, &pe):
+		err = pe.Err
+	case errors.As(err, &le):
+		err = le.Err
+	default:
+		return err
+	}
+	return fmt.Errorf("cannot %s the %s %s: %w", verb, what, path, err)
 }
 
 // listNames prints at most eight names.

@@ -57,8 +57,8 @@ var dtypeSets = []struct {
 }{{ir.Anything, "any"}, {ir.Numbers, "numbers"}, {ir.Floats, "floats"}, {ir.Ints, "ints"}, {ir.Bools, "bool"}}
 
 const opsLong = `Ops documents the operations that traces may hold, from the op table: operands,
-attributes and their defaults, element types of the first operand, and whether an
-op is primitive or a composite that decomposes.`
+attributes and their defaults, element types of the first operand, and whether
+an op is primitive or a composite that decomposes.`
 
 const opsExample = `  jitc ops
   jitc ops softmax

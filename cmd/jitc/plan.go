@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -14,62 +15,37 @@ import (
 type planReport struct {
 	Sizes         map[string]int64 `json:"sizes"`
 	Arena         int              `json:"arena"`
+	Live          int              `json:"live"` // most that live at one step: no arena is smaller
 	Scratch       int              `json:"scratch"`
 	Intermediates int              `json:"intermediates"` // without sharing of memory
 	Parameters    int              `json:"parameters"`
 	Results       int              `json:"results"`
-	Steps         []planStep       `json:"steps"`
+	Steps         int              `json:"steps"`
+	Blocks        []planBlock      `json:"blocks"` // by first step
 }
 
-// planStep is one launch: what it makes, and how long that lives.
-type planStep struct {
-	Region int    `json:"region"`
-	Name   string `json:"name"`
-	Type   string `json:"type"`
-	Bytes  int    `json:"bytes"`
-	Last   int    `json:"last_use"` // number of the step that reads it last
-	Result bool   `json:"result"`
+// planBlock is an intermediate and its place in the arena.
+type planBlock struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	rt.PlannedBlock
 }
 
 func planOf(p *rt.Program, rec *rt.Recording) *planReport {
-	r := &planReport{Sizes: rec.Sizes, Arena: rec.Arena, Scratch: rec.Scratch, Steps: []planStep{}}
-	last, isResult := lastUses(p)
+	r := &planReport{Sizes: rec.Sizes, Arena: rec.Arena, Live: rec.Live, Scratch: rec.Scratch,
+		Steps: len(p.Steps), Blocks: []planBlock{}}
 	for _, v := range p.F.Params {
 		r.Parameters += bytesAt(v.Type, rec.Sizes)
 	}
 	for _, v := range p.F.Results {
 		r.Results += bytesAt(v.Type, rec.Sizes)
 	}
-	for i, s := range p.Steps {
-		step := planStep{Region: s.Region.ID, Name: regionName(s.Region), Type: s.Region.Type.String(),
-			Bytes: bytesAt(s.Region.Type, rec.Sizes), Last: max(i, last[s.Region.ID]), Result: isResult[s.Region.ID]}
-		if !step.Result {
-			r.Intermediates += step.Bytes
-		}
-		r.Steps = append(r.Steps, step)
+	for _, b := range rec.Plan() {
+		of := b.Region.Body.Results[b.Result]
+		r.Intermediates += b.Bytes
+		r.Blocks = append(r.Blocks, planBlock{Name: orText(of.Name, fmt.Sprintf("region %d", b.First)), Type: of.Type.String(), PlannedBlock: b})
 	}
 	return r
-}
-
-// lastUses finds, by ID of a region, the step that reads it last, and whether
-// some of it is a result.
-func lastUses(p *rt.Program) (last map[int]int, isResult map[int]bool) {
-	last, isResult = map[int]int{}, map[int]bool{}
-	region := func(v *ir.Value) *ir.Value {
-		if v.Op == ir.OpGet {
-			return v.Args[0]
-		}
-		return v
-	}
-	for i, s := range p.Steps {
-		for _, arg := range s.Region.Args {
-			last[region(arg).ID] = i
-		}
-	}
-	for _, v := range p.F.Results {
-		isResult[region(v).ID] = true
-	}
-	return last, isResult
 }
 
 // bytesAt is the size of a type at sizes that checkSizes has accepted.
@@ -107,26 +83,70 @@ func (c *compiledTrace) planText(among bool) (string, error) {
 func (r *planReport) text() string {
 	var b strings.Builder
 	r.summary(&b)
-	t := &table{head: []string{">step", "region", ">bytes", "lives", "type"}}
-	for i, s := range r.Steps {
-		lives := fmt.Sprintf("%d-%d", i, s.Last)
-		if s.Result {
-			lives = "result"
-		}
-		t.add(fmt.Sprint(i), clip(s.Name, 24), fmt.Sprint(s.Bytes), lives, s.Type)
+	if len(r.Blocks) == 0 {
+		return b.String()
+	}
+	t := &table{head: []string{">step", "value", ">offset", ">bytes", "lives", "type"}}
+	for _, x := range r.Blocks {
+		t.add(fmt.Sprint(x.First), clip(x.Name, 20), fmt.Sprint(x.Offset), fmt.Sprint(x.Bytes), fmt.Sprintf("%d-%d", x.First, x.Last), x.Type)
 	}
 	b.WriteByte('\n')
 	t.write(&b, style{})
+	b.WriteByte('\n')
+	r.picture(&b)
 	return b.String()
+}
+
+// pictureIndent is the width of what stands beside the bars of the picture.
+const pictureIndent = 38
+
+// picture draws one bar per block, over the steps during which it lives, in the
+// order of the offsets: below each other is who takes turns in the same bytes.
+//
+//	value            from         to  0    5
+//	h0                0 B   4.00 KiB  ##
+//	h2                0 B   4.00 KiB    ##
+//	h1           4.00 KiB   8.00 KiB   ##
+func (r *planReport) picture(w io.Writer) {
+	per := (r.Steps + columns - pictureIndent - 1) / (columns - pictureIndent)
+	unit := "one step"
+	if per > 1 {
+		unit = plural(per, "step")
+	}
+	fmt.Fprintf(w, "bytes of the arena by step; a column is %s\n", unit)
+	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-14s %10s %10s  %s", "value", "from", "to", ruler(r.Steps, per)), " "))
+	blocks := slices.Clone(r.Blocks)
+	slices.SortStableFunc(blocks, func(a, b planBlock) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, x := range blocks {
+		bar := strings.Repeat(" ", x.First/per) + strings.Repeat("#", x.Last/per-x.First/per+1)
+		fmt.Fprintf(w, "%-14s %10s %10s  %s\n", clip(x.Name, 14), byteText(float64(x.Offset)), byteText(float64(x.Offset+x.Bytes)), bar)
+	}
+}
+
+// ruler numbers the steps, at every tenth column.
+func ruler(steps, per int) string {
+	line := ""
+	for at := 0; at*per < steps; at += 10 {
+		line += fmt.Sprintf("%-10d", at*per)
+	}
+	return clip(strings.TrimRight(line, " "), columns-pictureIndent)
 }
 
 // summary prints the totals.
 func (r *planReport) summary(w io.Writer) {
 	fmt.Fprintf(w, "memory plan, %s\n", orText(sizesText(r.Sizes), "static sizes"))
 	t := &table{head: []string{"", ">", ""}, inset: 2}
-	t.add("arena", byteText(float64(r.Arena)), "holds "+byteText(float64(r.Intermediates))+" of intermediates")
+	t.add("arena", byteText(float64(r.Arena)), r.arenaText())
 	t.add("scratch", byteText(float64(r.Scratch)), "of the kernel that needs most")
 	t.add("parameters", byteText(float64(r.Parameters)), "")
 	t.add("results", byteText(float64(r.Results)), "")
 	t.write(w, style{})
+}
+
+// arenaText says how good the arena is.
+func (r *planReport) arenaText() string {
+	if len(r.Blocks) == 0 {
+		return "there are no intermediates"
+	}
+	return fmt.Sprintf("holds %s of intermediates; %s live at once", byteText(float64(r.Intermediates)), byteText(float64(r.Live)))
 }

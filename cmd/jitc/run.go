@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"jitc"
-	"jitc/ir"
+	"jitc/internal/expect"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
 )
@@ -98,46 +101,70 @@ func (f *runFlags) check() error {
 	if !(f.rtol >= 0) {
 		return badFlag("rtol", fmt.Sprint(f.rtol), "a tolerance of 0 or more")
 	}
+	return f.checkFiles()
+}
+
+// checkFiles finds out before a long run that its results would have no place, or
+// nothing to be compared with.
+func (f *runFlags) checkFiles() error {
+	if f.expect != "" {
+		file, err := openTensors("expected results", f.expect)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	if f.out == "" {
+		return nil
+	}
+	if !slices.Contains(outFormats, strings.ToLower(filepath.Ext(f.out))) {
+		return badFlag("out", f.out, "a name that ends in "+strings.Join(outFormats, " or "))
+	}
+	if info, err := os.Stat(f.out); err == nil && info.IsDir() {
+		return outError(f.out, &fs.PathError{Err: syscall.EISDIR})
+	}
+	if _, err := os.Stat(filepath.Dir(f.out)); err != nil {
+		return outError(f.out, err)
+	}
 	return nil
 }
+
+// outFormats are the formats that hold any number of results.
+var outFormats = []string{".npz", ".safetensors"}
 
 func (a *app) runTrace(ctx context.Context, path string, f *runFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	dims, err := f.engine.sizes()
+	p, err := a.open(path, &f.engine, false)
 	if err != nil {
 		return err
 	}
-	file, err := a.readTrace(path)
+	defer p.engine.Close()
+	s, err := p.with(&f.inputs)
 	if err != nil {
 		return err
 	}
-	engine, err := f.engine.open(false)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	args, sizes, err := a.arguments(file, &f.inputs, dims)
-	if err != nil {
-		return err
-	}
-	s := &session{a: a, engine: engine, f: file.Func, fn: engine.FunctionAt(file.Func, dims), args: args, sizes: sizes}
 	results, r, err := s.run(ctx, f.repeat)
 	if err != nil {
 		return err
 	}
 	if f.stats {
-		r.Stats = &statsReport{s.fn.Stats(), engine.KernelStats(), rt.ArenaBytes()}
+		r.Stats = &statsReport{s.fn.Stats(), p.engine.KernelStats(), rt.ArenaBytes()}
 	}
-	return a.finishRun(f, r, file.Func, results)
+	return a.finishRun(f, r, expect.Names(p.file.Func), results)
 }
 
 // finishRun writes, compares and prints results.
-func (a *app) finishRun(f *runFlags, r *runReport, fn *ir.Func, results []*tensor.Tensor) error {
-	names := resultNames(fn)
+func (a *app) finishRun(f *runFlags, r *runReport, names []string, results []*tensor.Tensor) error {
 	for i, t := range results {
 		r.Results = append(r.Results, describeResult(names[i], t))
+	}
+	if f.expect != "" {
+		var err error
+		if r.Expect, err = compareWith(f.expect, tensor.Tolerance{Abs: f.atol, Rel: f.rtol}, names, results); err != nil {
+			return err
+		}
 	}
 	if f.out != "" {
 		byName := map[string]*tensor.Tensor{}
@@ -145,15 +172,9 @@ func (a *app) finishRun(f *runFlags, r *runReport, fn *ir.Func, results []*tenso
 			byName[names[i]] = t
 		}
 		if err := tensor.WriteFile(f.out, byName); err != nil {
-			return fileError("output", f.out, err)
+			return outError(f.out, err)
 		}
 		r.Out = f.out
-	}
-	if f.expect != "" {
-		var err error
-		if r.Expect, err = compareWith(f.expect, tensor.Tolerance{Abs: f.atol, Rel: f.rtol}, names, results); err != nil {
-			return err
-		}
 	}
 	if a.json {
 		a.writeJSON(r)
@@ -164,90 +185,6 @@ func (a *app) finishRun(f *runFlags, r *runReport, fn *ir.Func, results []*tenso
 		return verdict{exitDiffers}
 	}
 	return nil
-}
-
-// session is one function with its arguments.
-type session struct {
-	a      *app
-	engine *jitc.Engine
-	f      *ir.Func
-	fn     *jitc.Function
-	args   []*tensor.Tensor
-	sizes  map[string]int64
-}
-
-// entry compiles the function and binds it to the arguments.
-func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Entry, error) {
-	s.a.progress.start("compiling @%s", s.f.Name)
-	defer s.a.progress.stop()
-	c, err := s.fn.Compiled(ctx)
-	if err != nil {
-		return nil, nil, fault{err}
-	}
-	if err := checkSizes(c, s.sizes); err != nil {
-		return nil, nil, err
-	}
-	entry, err := s.fn.Lookup(ctx, s.args...)
-	if err != nil {
-		return nil, nil, fault{err}
-	}
-	return c, entry, nil
-}
-
-// run runs the function n times and keeps the results of the last.
-func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport, error) {
-	c, entry, err := s.entry(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	r := &runReport{Function: s.f.Name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
-		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Compile, Arena: entry.Recording.Arena, Runs: n}
-	results := entry.Recording.Results()
-	times := make([]time.Duration, n)
-	s.a.progress.start("running @%s", s.f.Name)
-	defer s.a.progress.stop()
-	for i := range times {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		s.a.progress.update("running @%s, %d of %d", s.f.Name, i+1, n)
-		start := time.Now()
-		if err := s.fn.CallInto(ctx, results, s.args); err != nil {
-			return nil, nil, fault{err}
-		}
-		times[i] = time.Since(start)
-	}
-	r.Min, r.Median = slices.Min(times), median(times)
-	return results, r, nil
-}
-
-func byExecutor(r *jitc.Report) map[string]int {
-	n := map[string]int{}
-	for _, g := range r.Regions {
-		n[g.Executor]++
-	}
-	return n
-}
-
-// median is the middle of durations, which it leaves in order.
-func median(ds []time.Duration) time.Duration {
-	slices.Sort(ds)
-	return ds[len(ds)/2]
-}
-
-// resultNames are the names of a function's results: of their values, or their
-// numbers where a value has none or is returned before.
-func resultNames(f *ir.Func) []string {
-	names := make([]string, len(f.Results))
-	taken := map[string]bool{}
-	for i, v := range f.Results {
-		names[i] = v.Name
-		if v.Name == "" || taken[v.Name] {
-			names[i] = strconv.Itoa(i)
-		}
-		taken[names[i]] = true
-	}
-	return names
 }
 
 func (a *app) writeRun(r *runReport) {

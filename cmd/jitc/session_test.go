@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,10 +24,15 @@ var (
 	keys      = regexp.MustCompile(`\b([0-9a-f]{16}|[0-9a-f]{8}|[0-9a-f]{6})(=?)(\W)`)
 )
 
+// testMemory is what the machine has, for command lines under test.
+const testMemory = 4 << 30
+
 // invoke runs a command line and returns what it printed and its exit code.
 func invoke(stdin string, args ...string) (stdout, stderr string, code int) {
 	var out, err strings.Builder
-	code = run(args, strings.NewReader(stdin), &out, &err)
+	a := newApp(strings.NewReader(stdin), &out, &err)
+	a.memory = func() int64 { return testMemory }
+	code = a.execute(context.Background(), args)
 	return out.String(), err.String(), code
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -96,7 +97,7 @@ func byteText(n float64) string {
 	if n >= 0 && n < 1024 {
 		return fmt.Sprintf("%.0f B", n)
 	}
-	return scaled(n/1024, 1024, "KiB", "MiB", "GiB", "TiB")
+	return scaled(n/1024, 1024, "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 }
 
 // flopText prints a number of floating-point operations.
@@ -161,6 +162,36 @@ func wrap(s string, width int) []string {
 		line += w
 	}
 	return append(lines, line)
+}
+
+// excerpted is a line of a report that shows a source line.
+var excerpted = regexp.MustCompile(`^  +\d* \| `)
+
+// labelled is a line of a report with a label, or one that continues it.
+var labelled = regexp.MustCompile(`^  (?:expected  |got       |hint      |          )`)
+
+// foldReport breaks the lines of rendered diagnostics that are too long, source
+// lines aside.
+func foldReport(text string) string {
+	var out []string
+	for _, l := range strings.Split(text, "\n") {
+		if utf8.RuneCountInString(l) <= columns || excerpted.MatchString(l) {
+			out = append(out, l)
+			continue
+		}
+		label, indent := labelled.FindString(l), "  "
+		if label != "" {
+			indent = strings.Repeat(" ", len(label))
+		}
+		for i, part := range wrap(l[len(label):], columns-len(indent)) {
+			if i == 0 {
+				out = append(out, label+part)
+			} else {
+				out = append(out, indent+part)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // table is text in columns. The last column takes what remains of the width.

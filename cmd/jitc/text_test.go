@@ -58,7 +58,9 @@ func TestReportsKeepToTheWidth(t *testing.T) {
 		{"run", "in.trace", "--dim", "B=8", "--stats"}, {"compile", "in.trace", "--dim", "B=8"},
 		{"compile", "in.trace", "--dim", "B=8", "--each", "--no-fuse"}, {"explain", "in.trace"}, {"explain", "in.trace", "p"},
 		{"bench", "in.trace", "--dim", "B=8", "--repeat", "2", "--no-limits"}, {"ops"}, {"ops", "batch_norm"}, {"executors"},
-		{"version"}, {"--help"}, {"run", "--help"}, {"compile", "--help"}, {"bench", "--help"},
+		{"version"}, {"compile", "in.trace", "--dim", "B=8", "--no-fuse", "--dump", "plan"}, {"--help"}, {"run", "--help"},
+		{"compile", "--help"}, {"explain", "--help"}, {"check", "--help"}, {"fmt", "--help"}, {"bench", "--help"}, {"ops", "--help"},
+		{"executors", "--help"}, {"version", "--help"}, {"completion", "--help"},
 	} {
 		out, errs, code := invoke("", args...)
 		require.Equal(t, exitOK, code, errs)

@@ -23,7 +23,7 @@ type versionReport struct {
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version of jitc",
-		Long:    "Version prints the version and revision of jitc, the Go release that built it, and\nthe platform with the processor's features.",
+		Long:    "Version prints the version and revision of jitc, the Go release that built it,\nand the platform with the processor's features.",
 		Example: "  jitc version", Args: files(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()

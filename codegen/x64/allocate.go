@@ -2,6 +2,7 @@ package x64
 
 import (
 	"math/bits"
+	"slices"
 
 	"jitc/codegen"
 	"jitc/codegen/x64/asm"
@@ -11,6 +12,12 @@ import (
 // spare is the registers left to constants and reloads when choosing how many
 // copies of a body to interleave.
 const spare = 4
+
+// longBody is the instructions beyond which two copies of a body keep the
+// processor's units busy: more only push constants out of registers. Two are
+// enough for a body that stores too: four copies store in bursts, and a softmax
+// takes 15 % longer.
+const longBody = 12
 
 // allocate chooses how many copies of each body to interleave, then pins the
 // constants and crossing values that are used most to the registers left over.
@@ -56,6 +63,9 @@ func (g *emitter) chooseUnroll(s *segment, total, fixed int) int {
 		u = 1
 	}
 	if fixed == 0 {
+		if len(s.insts) > longBody || g.stores(s) {
+			u = min(u, 2)
+		}
 		for u > 1 && g.p.need(s, u)+spare > total {
 			u /= 2
 		}
@@ -64,6 +74,10 @@ func (g *emitter) chooseUnroll(s *segment, total, fixed int) int {
 		s.accMem = true
 	}
 	return u
+}
+
+func (g *emitter) stores(s *segment) bool {
+	return slices.ContainsFunc(s.insts, func(v codegen.Val) bool { return g.n.Insts[v].Op == codegen.Store })
 }
 
 func (p *plan) accumulators(s *segment, u int) int {

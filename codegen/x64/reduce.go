@@ -1,6 +1,9 @@
 package x64
 
 import (
+	"math"
+	"math/bits"
+
 	"jitc/codegen"
 	"jitc/codegen/x64/asm"
 	"jitc/ir/tensor"
@@ -12,10 +15,16 @@ import (
 // by halves. The order depends on the row's length and the number of lanes only.
 // Over other axes, each lane folds its own point in order.
 
+//
+// A minimum or maximum of floats must not lose a NaN. Keeping it in the
+// accumulator would put a comparison into the loop's dependency chain; folded
+// over lanes anyway, NaNs are rather collected in an opmask beside it.
+
 // accumulator is one copy of a reduction's accumulator.
 type accumulator struct {
 	reg  asm.V
 	slot int32 // in memory, if not 0
+	nan  asm.K // which lanes have seen a NaN; 0 if the accumulator keeps them
 }
 
 // accKind is the type and length in which a reduction accumulates: masks as
@@ -40,8 +49,9 @@ func (g *emitter) openAccumulators(s *segment, n int) {
 		r := &s.reduce[i]
 		k, l := g.accKind(r)
 		bits := codegen.Neutral(r.Op, kindTypes[k])
+		nan := g.openNaNs(s, r, k)
 		for c := range n {
-			a := accumulator{reg: g.grab()}
+			a := accumulator{reg: g.grab(), nan: nan}
 			if c == 0 || s.accMem {
 				g.setConst(a.reg, bits, k.size(), l)
 			} else {
@@ -55,6 +65,65 @@ func (g *emitter) openAccumulators(s *segment, n int) {
 			g.acc = append(g.acc, a)
 		}
 	}
+}
+
+// openNaNs reserves an opmask for the NaNs of a reduction, if it has a use for
+// one and there are enough.
+func (g *emitter) openNaNs(s *segment, r *codegen.Reduction, k kind) asm.K {
+	if !g.p.z || g.p.mode != modeInner || s.accMem || bits.OnesCount32(g.k.free) < 4 || !g.ordersFloats(r.Op, k) {
+		return 0
+	}
+	nan := g.kgrab()
+	g.KXORW(nan, nan, nan)
+	return nan
+}
+
+// ordersFloats reports whether the operation is a minimum or maximum of floats
+// that propagates NaN.
+func (g *emitter) ordersFloats(c codegen.Code, k kind) bool {
+	return k.float() && (c == codegen.Min || c == codegen.Max) && !g.p.fast
+}
+
+// foldNumbers is d = min or max of d and x by their numbers, and notes x's NaNs.
+func (g *emitter) foldNumbers(c codegen.Code, k kind, l asm.VL, d, x asm.V, nan asm.K, masked bool) {
+	f := asm.Flags(0)
+	if masked {
+		f = asm.Mask(7)
+	}
+	cmp, t := asm.VCMPPSk, g.ktmp()
+	if k == kF64 {
+		cmp = asm.VCMPPDk
+	}
+	g.RRi(cmp, l, asm.V(t), x, x, f, cmpUnordered)
+	g.KORW(nan, nan, t)
+	g.rangeOf(c, k, l, d, x, f)
+}
+
+// rangeOf is d = min or max of d and x, neither NaN; -0 is below +0.
+func (g *emitter) rangeOf(c codegen.Code, k kind, l asm.VL, d, x asm.V, f asm.Flags) {
+	op := asm.VRANGEPS
+	if k == kF64 {
+		op = asm.VRANGEPD
+	}
+	g.RRi(op, l, d, d, x, f, uint8(4+b2i(c == codegen.Max)))
+}
+
+// closeNaNs makes d, in all lanes, NaN if one was seen.
+func (g *emitter) closeNaNs(k kind, l asm.VL, d asm.V, nan asm.K) {
+	none := g.NewLabel()
+	g.KORTESTW(nan, nan)
+	g.Jcc(asm.E, none)
+	g.setConst(d, quietNaN(k), k.size(), l)
+	g.Bind(none)
+	g.k.free |= 1 << nan
+}
+
+// quietNaN is the bits of a NaN.
+func quietNaN(k kind) uint64 {
+	if k == kF64 {
+		return math.Float64bits(math.NaN())
+	}
+	return uint64(math.Float32bits(float32(math.NaN())))
 }
 
 // accumulate folds the current body's values into the accumulators, of which
@@ -72,7 +141,11 @@ func (g *emitter) accumulate(s *segment, n int) {
 				a.reg = g.tmp()
 				g.RM(asm.VMOVUPSld, l, a.reg, 0, asm.Ptr(asm.RDI, a.slot), 0)
 			}
-			g.combine(r.Op, k, l, a.reg, x, g.tail && g.p.mode == modeInner)
+			if a.nan != 0 {
+				g.foldNumbers(r.Op, k, l, a.reg, x, a.nan, g.tail)
+			} else {
+				g.combine(r.Op, k, l, a.reg, x, g.tail && g.p.mode == modeInner)
+			}
 			if a.slot != 0 {
 				g.RM(asm.VMOVUPSst, l, a.reg, 0, asm.Ptr(asm.RDI, a.slot), 0)
 			}
@@ -148,10 +221,13 @@ func (g *emitter) closeAccumulators(s *segment, n int) {
 		if g.p.mode == modeInner {
 			for half := n / 2; half > 0; half /= 2 {
 				for c := range half {
-					g.combine(r.Op, k, l, accs[c].reg, accs[c+half].reg, false)
+					g.fold(r.Op, k, l, accs[c].reg, accs[c+half].reg, accs[c].nan)
 				}
 			}
-			g.foldLanes(r.Op, k, l, accs[0].reg)
+			g.foldLanes(r.Op, k, l, accs[0].reg, accs[0].nan)
+			if nan := accs[0].nan; nan != 0 {
+				g.closeNaNs(k, l, accs[0].reg, nan)
+			}
 			g.defineResult(r.Result, 0, accs[0].reg, l)
 		} else {
 			for c := range accs {
@@ -165,12 +241,21 @@ func (g *emitter) closeAccumulators(s *segment, n int) {
 	}
 }
 
+// fold is d = d op x of two accumulators.
+func (g *emitter) fold(c codegen.Code, k kind, l asm.VL, d, x asm.V, nan asm.K) {
+	if nan != 0 {
+		g.rangeOf(c, k, l, d, x, 0)
+		return
+	}
+	g.combine(c, k, l, d, x, false)
+}
+
 // foldLanes folds the lanes of d by halves and puts the result into all of them.
-func (g *emitter) foldLanes(c codegen.Code, k kind, l asm.VL, d asm.V) {
+func (g *emitter) foldLanes(c codegen.Code, k kind, l asm.VL, d asm.V, nan asm.K) {
 	t := g.tmp()
 	if l == asm.Z512 {
 		g.RRi(asm.VEXTRACTF64X4, asm.Z512, d, 0, t, 0, 1)
-		g.combine(c, k, asm.Y256, d, t, false)
+		g.fold(c, k, asm.Y256, d, t, nan)
 	}
 	if l >= asm.Y256 {
 		op := asm.VEXTRACTF128
@@ -178,13 +263,13 @@ func (g *emitter) foldLanes(c codegen.Code, k kind, l asm.VL, d asm.V) {
 			op = asm.VEXTRACTF32X4
 		}
 		g.RRi(op, asm.Y256, d, 0, t, 0, 1)
-		g.combine(c, k, asm.X128, d, t, false)
+		g.fold(c, k, asm.X128, d, t, nan)
 	}
 	g.RRi(asm.VPERMILPSi, asm.X128, t, 0, d, 0, 0x4e)
-	g.combine(c, k, asm.X128, d, t, false)
+	g.fold(c, k, asm.X128, d, t, nan)
 	if k.size() == 4 {
 		g.RRi(asm.VPERMILPSi, asm.X128, t, 0, d, 0, 0xb1)
-		g.combine(c, k, asm.X128, d, t, false)
+		g.fold(c, k, asm.X128, d, t, nan)
 	}
 	g.RR(spread(k), l, d, 0, d, 0)
 	g.drop(t)

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"jitc"
+	"jitc/ir/tensor"
+	rt "jitc/runtime"
+	"jitc/trace"
+)
+
+// program is a verified trace and the engine that compiles it.
+type program struct {
+	a      *app
+	file   *trace.File
+	engine *jitc.Engine
+	dims   map[string]int64 // of --dim
+}
+
+// open reads a trace and makes an engine, which the caller closes. dumps keeps
+// what --dump prints.
+func (a *app) open(path string, f *engineFlags, dumps bool) (*program, error) {
+	dims, err := f.sizes()
+	if err != nil {
+		return nil, err
+	}
+	file, err := a.readTrace(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDims(path, file.Func.Facts, dims); err != nil {
+		return nil, err
+	}
+	engine, err := f.open(dumps)
+	if err != nil {
+		return nil, err
+	}
+	return &program{a: a, file: file, engine: engine, dims: dims}, nil
+}
+
+// observe compiles the program and keeps what every pass made of it.
+func (p *program) observe(ctx context.Context) (*compiledTrace, error) {
+	return p.a.observe(ctx, p.engine, p.file.Func)
+}
+
+// with makes the program's arguments.
+func (p *program) with(inputs *inputFlags) (*session, error) {
+	args, sizes, err := p.a.arguments(p.file, inputs, p.dims)
+	if err != nil {
+		return nil, err
+	}
+	return &session{program: p, name: p.file.Func.Name, fn: p.engine.FunctionAt(p.file.Func, p.dims), args: args, sizes: sizes}, nil
+}
+
+// session is a program with its arguments.
+type session struct {
+	*program
+	name  string
+	fn    *jitc.Function
+	args  []*tensor.Tensor
+	sizes map[string]int64
+}
+
+// entry compiles the function and binds it to the arguments.
+func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Entry, error) {
+	s.a.progress.start("compiling @%s", s.name)
+	defer s.a.progress.stop()
+	c, err := s.fn.Compiled(ctx)
+	if err != nil {
+		return nil, nil, fault{err}
+	}
+	if err := checkSizes(c, s.sizes); err != nil {
+		return nil, nil, err
+	}
+	if err := s.a.checkTensors(c, s.sizes); err != nil {
+		return nil, nil, err
+	}
+	entry, err := s.fn.Lookup(ctx, s.args...)
+	if err != nil {
+		return nil, nil, fault{err}
+	}
+	return c, entry, s.a.checkRun(c, entry.Recording)
+}
+
+// run runs the function n times and keeps the results of the last.
+func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport, error) {
+	c, entry, err := s.entry(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
+		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Compile, Arena: entry.Recording.Arena, Runs: n}
+	results := entry.Recording.Results()
+	times := make([]time.Duration, 0, min(n, 1<<16))
+	s.a.progress.start("running @%s", s.name)
+	defer s.a.progress.stop()
+	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		s.a.progress.update("running @%s, %d of %d", s.name, i+1, n)
+		start := time.Now()
+		if err := s.fn.CallInto(ctx, results, s.args); err != nil {
+			return nil, nil, fault{err}
+		}
+		times = append(times, time.Since(start))
+	}
+	r.Min, r.Median = slices.Min(times), median(times)
+	return results, r, nil
+}
+
+func byExecutor(r *jitc.Report) map[string]int {
+	n := map[string]int{}
+	for _, g := range r.Regions {
+		n[g.Executor]++
+	}
+	return n
+}
+
+// median is the middle of durations, which it leaves in order.
+func median(ds []time.Duration) time.Duration {
+	slices.Sort(ds)
+	return ds[len(ds)/2]
+}
