@@ -91,15 +91,11 @@ func (p *puller) times(x, y *node) *node {
 	return p.apply(Mul, x, y)
 }
 
-// divide multiplies by the reciprocal where that is as good: by that of a power of
-// two, which is exact, and by that of a softmax's sum, once for all elements.
+// divide multiplies by the reciprocal of a power of two, which is exact.
 func divide(p *puller, v *ir.Value, a []*node) *node {
 	x, y := a[0], a[1]
 	if r, ok := exactReciprocal(y); ok {
-		return p.times(x, p.constFloat(y.typ, r))
-	}
-	if isSoftmaxSum(y) {
-		return p.times(x, p.apply(Div, p.constInt(y.typ, 1), y))
+		return p.apply(Mul, x, p.constFloat(y.typ, r))
 	}
 	return p.wrap(v.Type.DType, p.apply(Div, x, y))
 }
@@ -115,17 +111,6 @@ func exactReciprocal(y *node) (float64, bool) {
 	}
 	frac, exp := math.Frexp(f)
 	return 1 / f, math.Abs(frac) == 0.5 && exp > -100 && exp < 100
-}
-
-// isSoftmaxSum reports whether y is the sum of exp(x - max x). It is between 1 and
-// the number of elements, or not a number, so that its reciprocal neither
-// overflows nor loses digits.
-func isSoftmaxSum(y *node) bool {
-	if y.op != Acc || y.fold != Add || y.args[0].op != Exp || y.args[0].args[0].op != Sub {
-		return false
-	}
-	d := y.args[0].args[0]
-	return d.args[1].op == Acc && d.args[1].fold == Max && d.args[1].args[0] == d.args[0]
 }
 
 func absolute(p *puller, v *ir.Value, a []*node) *node {

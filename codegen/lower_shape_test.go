@@ -60,7 +60,11 @@ func TestLowerShapes(t *testing.T) {
 		{"softmax", `func @f(%x: f32[N,C]) -> f32[N,C] {
   %0: f32[N,C] = softmax(%x) {axis=1}
   return %0
-}`, map[string]int64{"N": 5, "C": 37}, shapeOf{nests: 1, rows: 1, phases: 4}},
+}`, map[string]int64{"N": 5, "C": 37}, shapeOf{nests: 1, phases: 4}}, // exponentials wait in the result
+		{"softmax in bf16", `func @f(%x: bf16[N,C]) -> bf16[N,C] {
+  %0: bf16[N,C] = softmax(%x) {axis=1}
+  return %0
+}`, map[string]int64{"N": 5, "C": 37}, shapeOf{nests: 1, rows: 1, phases: 4}}, // which is too narrow for them here
 		{"layer_norm", `func @f(%x: f32[N,C], %g: f32[C], %b: f32[C]) -> f32[N,C] {
   %0: f32[N,C] = layer_norm(%x, %g, %b) {eps=1e-05, axes=[1]}
   return %0
@@ -82,7 +86,7 @@ func TestLowerShapes(t *testing.T) {
   %0: f32[N,16] = dot_general(%x, %u) {lhs_contract=[1], rhs_contract=[0]}
   %1: f32[N,16] = softmax(%0) {axis=1}
   return %1
-}`, map[string]int64{"N": 9}, shapeOf{nests: 1, gemms: 1, temps: 1, rows: 1, phases: 4}},
+}`, map[string]int64{"N": 9}, shapeOf{nests: 1, gemms: 1, temps: 1, phases: 4}},
 		{"transposed product", `func @f(%x: f32[N,8], %u: f32[8,16]) -> f32[16,N] {
   %0: f32[N,16] = dot_general(%x, %u) {lhs_contract=[1], rhs_contract=[0]}
   %1: f32[16,N] = transpose(%0) {perm=[1, 0]}

@@ -73,7 +73,7 @@ Exit codes:
   0    it worked
   1    the result differs from --expect, or a check found mistakes
   2    the command line or an input is wrong
-  3    an executor failed, or jitc itself has a fault
+  3    an executor or the system failed, or jitc itself has a fault
   130  interrupted
 
 With --json, standard output is one JSON document, also for errors

@@ -87,7 +87,7 @@ func (a *app) formatFile(path string, f *fmtFlags) (fmtReport, error) {
 	r := fmtReport{File: path, Changed: text != src}
 	if f.write && r.Changed {
 		if err := replaceFile(path, []byte(text)); err != nil {
-			return r, fmt.Errorf("cannot write %s: %w", path, err)
+			return r, outError(path, err)
 		}
 	}
 	if !f.write && !f.list && !f.diff {

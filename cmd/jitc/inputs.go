@@ -184,8 +184,15 @@ func openTensors(what, path string) (tensor.Archive, error) {
 // fileError says which file could not be read, and as what.
 func fileError(what, path string, err error) error { return fileFault("read", what, path, err) }
 
-// outError says which file could not be written.
-func outError(path string, err error) error { return fileFault("write", "output", path, err) }
+// outError says which file could not be written. A disk that is full or broken is
+// no mistake of the user.
+func outError(path string, err error) error {
+	told := fileFault("write", "output", path, err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) {
+		return fault{told}
+	}
+	return told
+}
 
 func fileFault(verb, what, path string, err error) error {
 	var pe *fs.PathError

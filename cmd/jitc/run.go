@@ -101,12 +101,12 @@ func (f *runFlags) check() error {
 	if !(f.rtol >= 0) {
 		return badFlag("rtol", fmt.Sprint(f.rtol), "a tolerance of 0 or more")
 	}
-	return f.checkFiles()
+	return nil
 }
 
 // checkFiles finds out before a long run that its results would have no place, or
 // nothing to be compared with.
-func (f *runFlags) checkFiles() error {
+func (f *runFlags) checkFiles(results int) error {
 	if f.expect != "" {
 		file, err := openTensors("expected results", f.expect)
 		if err != nil {
@@ -117,8 +117,12 @@ func (f *runFlags) checkFiles() error {
 	if f.out == "" {
 		return nil
 	}
-	if !slices.Contains(outFormats, strings.ToLower(filepath.Ext(f.out))) {
-		return badFlag("out", f.out, "a name that ends in "+strings.Join(outFormats, " or "))
+	formats := []string{".npz", ".safetensors"}
+	if results == 1 {
+		formats = append(formats, ".npy")
+	}
+	if !slices.Contains(formats, strings.ToLower(filepath.Ext(f.out))) {
+		return badFlag("out", f.out, "a name that ends in "+strings.Join(formats, " or "))
 	}
 	if info, err := os.Stat(f.out); err == nil && info.IsDir() {
 		return outError(f.out, &fs.PathError{Err: syscall.EISDIR})
@@ -129,9 +133,6 @@ func (f *runFlags) checkFiles() error {
 	return nil
 }
 
-// outFormats are the formats that hold any number of results.
-var outFormats = []string{".npz", ".safetensors"}
-
 func (a *app) runTrace(ctx context.Context, path string, f *runFlags) error {
 	if err := f.check(); err != nil {
 		return err
@@ -141,6 +142,9 @@ func (a *app) runTrace(ctx context.Context, path string, f *runFlags) error {
 		return err
 	}
 	defer p.engine.Close()
+	if err := f.checkFiles(len(p.file.Func.Results)); err != nil {
+		return err
+	}
 	s, err := p.with(&f.inputs)
 	if err != nil {
 		return err

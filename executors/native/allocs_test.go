@@ -1,0 +1,40 @@
+//go:build !race
+
+package native_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"jitc/codegen/x64/asm"
+	"jitc/executors"
+	"jitc/executors/native"
+	"jitc/executors/native/pool"
+	"jitc/ir"
+	"jitc/ir/tensor"
+)
+
+// The race detector makes sync.Pool drop what it is given at random, so that
+// this test means something only without it.
+func TestSteadyRunsAllocateNothing(t *testing.T) {
+	region, _, diags := ir.Parse("region", regions["softmax"])
+	require.NoError(t, diags.Err())
+	if !asm.Detect().AVX2 {
+		t.Log("no emitter for this processor: the interpreter may allocate")
+		return
+	}
+	k, err := native.New(asm.Detect()).Compile(context.Background(), region, executors.Options{})
+	require.NoError(t, err)
+	l, err := k.Bind(map[string]int64{"N": 64, "C": 256})
+	require.NoError(t, err)
+	workers := pool.New(2)
+	defer workers.Close()
+	x, y := tensor.New(tensor.F32, 64, 256), tensor.New(tensor.F32, 64, 256)
+	in, _ := x.Bytes()
+	out, _ := y.Bytes()
+	bufs := [][]byte{in, out}
+	scratch, _ := tensor.New(tensor.U8, l.ScratchBytes(2)+1).Bytes()
+	require.Zero(t, testing.AllocsPerRun(50, func() { _ = l.Run(bufs, scratch, workers) }))
+}
