@@ -51,10 +51,10 @@ func elementaryRows() map[Op]OpRow {
 	return map[Op]OpRow{
 		OpRsqrt:   fn("rsqrt", "1/sqrt(x).", refeval.Rsqrt, domain{0.01, 9}),
 		OpCbrt:    fn("cbrt", "The cube root, of negative numbers too.", math.Cbrt, domain{-9, 9}),
-		OpExp:     fn("exp", "e**x.", math.Exp, domain{-5, 5}),
+		OpExp:     fn("exp", "e**x.", refeval.Exp, domain{-5, 5}),
 		OpExp2:    fn("exp2", "2**x.", math.Exp2, domain{-5, 5}),
 		OpExpm1:   fn("expm1", "e**x - 1, accurate near 0.", math.Expm1, domain{-3, 3}),
-		OpLog:     fn("log", "The natural logarithm: -inf at 0, NaN below.", math.Log, domain{0.01, 9}),
+		OpLog:     fn("log", "The natural logarithm: -inf at 0, NaN below.", refeval.Log, domain{0.01, 9}),
 		OpLog2:    fn("log2", "The binary logarithm.", refeval.Log2, domain{0.01, 9}),
 		OpLog1p:   fn("log1p", "log(1+x), accurate near 0.", math.Log1p, domain{-0.9, 9}),
 		OpSin:     fn("sin", "The sine of x in radians.", math.Sin, domain{-9, 9}),

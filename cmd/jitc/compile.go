@@ -24,7 +24,7 @@ type compileFlags struct {
 
 const compileLong = `Compile compiles a trace without running it and reports what each stage did:
 times, the passes with the number of values before and after, the regions with
-their kernels, and at given sizes the memory plan.
+their kernels, and at given sizes the memory plan's totals.
 
 --dump prints a stage instead of the report, in the text form that jitc reads
 where the stage is a function:
@@ -35,7 +35,8 @@ where the stage is a function:
   canonical   after all passes         all    all of these
   fused       divided into regions
 
-With --out each dump becomes a file of that folder, and the report is printed.`
+The plan lists each intermediate with its place in the arena, and draws when it
+lives. With --out each dump becomes a file of that folder, and the report is printed.`
 
 const compileExample = `  jitc compile mlp.trace
   jitc compile mlp.trace --dim B=8

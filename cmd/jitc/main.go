@@ -6,8 +6,8 @@
 //	jitc explain mlp.trace a0
 //	jitc bench mlp.trace --dim B=64
 //
-// It holds flags and printing only: one file per command, and run as the entry
-// that tests call with arguments and streams of their own.
+// It holds flags and printing only: one file per command; newApp and execute take
+// arguments and streams, so that tests run command lines like anyone.
 //
 // Invariants: standard output holds what was asked for (with --json exactly one
 // JSON document, also when the command fails), everything else goes to standard

@@ -230,7 +230,8 @@ func checkSizes(c *jitc.Compiled, sizes map[string]int64) error {
 				return fmt.Errorf("%s: a tensor of type %s: %w", v.Pos, t, err)
 			}
 			if n, err := tensor.CheckedBytes(t.DType, shape); err != nil || n > rt.MaxBytes {
-				return fmt.Errorf("%s: a tensor of type %s is too large at these sizes (%s)", v.Pos, t, sizesText(sizes))
+				return diag.List{{Pos: v.Pos, Msg: "a tensor is too large", Expected: "at most " + byteText(rt.MaxBytes),
+					Got: fmt.Sprintf("%s at %s", t, orText(sizesText(sizes), "its fixed sizes")), Hint: "give smaller sizes"}}
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +86,28 @@ func TestPanicsAreReported(t *testing.T) {
 	assert.Contains(t, errs.String(), "please report it")
 	assert.Contains(t, errs.String(), "text_test.go:", "where it came from")
 	assert.NotContains(t, errs.String(), "goroutine")
+}
+
+// A panic that became an error on another goroutine is reported as one, not as a
+// page of stack.
+func TestBugsInErrorsAreReported(t *testing.T) {
+	var err error
+	func() {
+		defer func() { err = fmt.Errorf("BUG: compiling the region at f:1:2: %v\n%s", recover(), debug.Stack()) }()
+		panic("a cycle")
+	}()
+	for _, asJSON := range []bool{false, true} {
+		var out, errs bytes.Buffer
+		a := newApp(nil, &out, &errs)
+		a.json = asJSON
+		a.reportError(fault{fmt.Errorf("kernels: %w", err)})
+		require.NoError(t, a.out.Flush())
+		assert.True(t, strings.HasPrefix(errs.String(), "BUG: compiling the region at f:1:2: a cycle\n"), errs.String())
+		assert.Contains(t, errs.String(), "please report it")
+		assert.Contains(t, errs.String(), "text_test.go:")
+		assert.NotContains(t, errs.String(), "goroutine")
+		assert.Equal(t, asJSON, strings.Contains(out.String(), `"stack": [`), out.String())
+	}
 }
 
 // A reader that panics stands for any fault below: execute survives it.
