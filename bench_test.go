@@ -159,6 +159,7 @@ func BenchmarkPointwise(b *testing.B) {
 	b.ReportMetric(moved/g.median()/1e9, "GB/s")
 	b.ReportMetric(moved/g.min()/1e9, "GB/s-best")
 	b.ReportMetric(moved/t.median()/1e9, "triad-GB/s")
+	b.ReportMetric(moved/t.min()/1e9, "triad-GB/s-best")
 	b.ReportMetric(moved*2/3/c.median()/1e9, "copy-GB/s")
 	b.ReportMetric(moved/g.median()/limit, "of-bandwidth")
 }

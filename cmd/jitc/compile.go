@@ -36,7 +36,8 @@ where the stage is a function:
   fused       divided into regions
 
 The plan lists each intermediate with its place in the arena, and draws when it
-lives. With --out each dump becomes a file of that folder, and the report is printed.`
+lives. With --out each dump becomes a file of that folder, and the report is
+printed.`
 
 const compileExample = `  jitc compile mlp.trace
   jitc compile mlp.trace --dim B=8
