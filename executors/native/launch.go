@@ -85,7 +85,7 @@ func (l *launch) bindStep(i int) error {
 		}
 		l.args = max(l.args, alignUp(s.code.ArgsSize()))
 	}
-	s.chunking = codegen.Chunks(s.nest, chunkPoints(s.nest.Nest))
+	s.chunking = codegen.Chunks(s.nest, chunkPoints(s.nest, s.code.Stats.Lanes))
 	s.template = l.fillTemplate(s.leaf, s.nest)
 	return nil
 }
@@ -100,10 +100,19 @@ func (l *launch) fillTemplate(f leaf, n *codegen.BoundNest) []byte {
 	return t
 }
 
-// chunkPoints is about how many points of a nest take 20 to 100 microseconds: a
-// chunk must stay below 250, because machine code cannot be preempted.
-func chunkPoints(n *codegen.Nest) int64 {
-	return max(1<<20/int64(len(n.Insts)+8), 1<<10)
+// chunkPoints is the points of one chunk: a 64th of the nest, so that many
+// workers find work, but no less than takes a microsecond or two, which pays for
+// handing it out, and no more than takes about 100, because machine code cannot
+// be preempted. Streams through memory run faster in long chunks: each start
+// costs the prefetchers' and store buffers' warm-up.
+func chunkPoints(n *codegen.BoundNest, lanes int) int64 {
+	total := n.InnerPoints()
+	for _, a := range n.Nest.Outer {
+		total *= n.Extent[a]
+	}
+	body := int64(len(n.Nest.Insts) + 8)
+	shortest, longest := (1<<18)/body, (1<<18)*int64(lanes)/body
+	return max(min(max(total/64, shortest), longest), 1<<10)
 }
 
 func (l *launch) problem(g *codegen.BoundGemm) gemm.Problem {
