@@ -133,7 +133,8 @@ func tanh64(e *expander, t tensor.DType, in Inst) Val {
 // sigmoid x = e/(1+e) with e = e^-|x|, or 1/(1+e) for x >= 0: e^-|x| neither
 // overflows nor loses the small results.
 func expandSigmoid(e *expander, t tensor.DType, in Inst) Val {
-	x := e.op(Neg, e.op(Abs, in.A))
+	f := floatTypeOf(t)
+	x := e.bitsF(f, e.op(Or, e.bitsI(f, in.A), e.ConstI(f.int, f.signBit()))) // -|x|
 	ex := e.expOf(e.op(Max, x, e.ConstF(t, expRowOf(t).lo)))
 	one := e.ConstF(t, 1)
 	num := e.choose(e.op(Ge, in.A, e.ConstF(t, 0)), one, ex)
