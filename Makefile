@@ -7,7 +7,8 @@ golden:          ## rewrite the golden files; look at the diff before you commit
 	go test $$(grep -rl --include='*_test.go' 'jitc/internal/golden' . | xargs -n1 dirname | sort -u) -update
 
 bench:           ## the figures of docs/BENCHMARKS.md
-	go test -run '^$$' -bench . -benchtime 20x .
+	go test -run '^$$' -bench . -benchtime 60x .
+	go test -run '^$$' -bench Partition -benchtime 20x ./fusion
 
 check:           ## what the gate checks beside the tests
 	./.ci/run

@@ -106,7 +106,7 @@ func plain(dt tensor.DType, m, n, k int64) gemm.Problem {
 	return gemm.Problem{M: m, N: n, K: k, A: rows(dt, k), B: rows(dt, n), C: gemm.Result{Row: n}}
 }
 
-func BenchmarkGEMM1024(b *testing.B) {
+func BenchmarkProduct1024(b *testing.B) {
 	for _, isa := range isas(b) {
 		for _, dt := range []tensor.DType{tensor.F32, tensor.F64} {
 			for workers := 1; workers <= 2; workers++ {
