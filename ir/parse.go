@@ -32,7 +32,7 @@ const (
 // a constant of its sibling's type. The diagnostics are empty exactly if the
 // text is a well-typed function.
 func Parse(file, src string) (*Func, *SourceText, diag.List) {
-	p := &parser{lex: newLexer(file, src), source: newSourceText(), symbols: map[string]bool{}}
+	p := &parser{lex: newLexer(file, src), source: NewSourceText(), symbols: map[string]bool{}}
 	f := p.file()
 	if len(p.diags) > 0 {
 		return nil, nil, p.diags

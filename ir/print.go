@@ -26,7 +26,8 @@ type SourceText struct {
 	Literals map[*Value]bool     // constants that were written in place, as an operand
 }
 
-func newSourceText() *SourceText {
+// NewSourceText returns a text without comments.
+func NewSourceText() *SourceText {
 	return &SourceText{Above: map[*Value][]string{}, Beside: map[*Value]string{},
 		Tail: map[*Func][]string{}, Return: map[*Func]string{}, Literals: map[*Value]bool{}}
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"jitc/ir"
 )
 
 // dump is the text of one stage.
@@ -27,7 +29,7 @@ func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
 		case "canonical":
 			out = append(out, dump{s, "canonical.trace", c.Canonical.String()})
 		case "fused":
-			out = append(out, dump{s, "fused.trace", c.Fused.String()})
+			out = append(out, dump{s, "fused.trace", fusedText(c)})
 		case "loops", "asm":
 			out = append(out, dump{s, s + ".txt", c.kernelDump(s)})
 		case "plan":
@@ -87,4 +89,11 @@ func (a *app) writeDumps(dumps []dump) {
 		}
 		fmt.Fprint(a.out, strings.TrimRight(d.Text, "\n")+"\n")
 	}
+}
+
+// fusedText is the fused function with the reasons for its regions as comments.
+func fusedText(c *compiledTrace) string {
+	var b strings.Builder
+	_ = c.Fused.Print(&b, ir.PrintOptions{Source: c.Parts.Comments()}) // a strings.Builder does not fail
+	return b.String()
 }

@@ -1,0 +1,29 @@
+package fusion
+
+import (
+	"fmt"
+	"slices"
+
+	"jitc/ir"
+)
+
+// Comments are the reasons as comments of F's text form: above each region what
+// its members are to each other, and what it does not hold and why. Values
+// without a name are numbered as in the input's text form.
+func (r *Result) Comments() *ir.SourceText {
+	text := ir.NewSourceText()
+	for i, g := range r.Regions {
+		text.Above[g.Value] = []string{fmt.Sprintf("# region %d, %s, %s: %s", i, g.Kind, g.Owner, g.Why)}
+	}
+	for _, d := range r.Decisions {
+		if d.Region < 0 || d.Consumer == nil || d.Verdict == Merged {
+			continue
+		}
+		at := r.Regions[d.Region].Value
+		line := fmt.Sprintf("#   %s %s: %s", r.names[d.Producer.ID], d.Verdict, d.Reason)
+		if !slices.Contains(text.Above[at], line) {
+			text.Above[at] = append(text.Above[at], line)
+		}
+	}
+	return text
+}
