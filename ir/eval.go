@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
@@ -35,7 +36,11 @@ type BindError struct {
 	Expected string
 	Got      string
 	Hint     string
+	Err      error // of package dim: what a size or a fact has against it; may be nil
 }
+
+// Unwrap is the error of package dim.
+func (e *BindError) Unwrap() error { return e.Err }
 
 // Error prints the mismatch on one line.
 func (e *BindError) Error() string {
@@ -76,25 +81,31 @@ func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[str
 		}
 		if args[i].DType() != p.Type.DType {
 			return nil, &BindError{Param: p, What: "wrong element type",
-				Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
+				Expected: p.Type.String(), Got: TConst(args[i].DType(), args[i].Shape()...).String()}
 		}
 		if args[i].Rank() != p.Type.Rank() {
 			return nil, &BindError{Param: p, What: "wrong rank",
-				Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
+				Expected: p.Type.String(), Got: TConst(args[i].DType(), args[i].Shape()...).String()}
 		}
 	}
 	if err := bindShapes(f, args, sizes); err != nil {
 		return nil, err
 	}
-	if err := f.Facts.Check(sizes); err != nil {
-		return nil, factError(f, err)
+	if err := CheckFacts(f, sizes); err != nil {
+		return nil, err
 	}
 	return sizes, nil
 }
 
-// factError points a broken fact at a parameter that has the symbol.
-func factError(f *Func, err error) error {
-	be := &BindError{What: "a size violates a declared fact", Got: err.Error()}
+// CheckFacts checks the function's declared facts for the symbols' values. A
+// broken one is a BindError at a parameter that has the symbol; so is a symbol
+// without a value, which wraps a [*dim.UnboundError].
+func CheckFacts(f *Func, sizes map[string]int64) error {
+	err := f.Facts.Check(sizes)
+	if err == nil {
+		return nil
+	}
+	be := &BindError{What: "a size violates a declared fact", Got: err.Error(), Err: err}
 	var violation *dim.Violation
 	var unbound *dim.UnboundError
 	switch {
@@ -102,7 +113,7 @@ func factError(f *Func, err error) error {
 		be.Expected, be.Got = violation.Fact, fmt.Sprintf("%s = %d", violation.Sym, violation.Got)
 		be.Param = paramWith(f, violation.Sym)
 	case errors.As(err, &unbound):
-		be = &BindError{What: "no value for the size " + unbound.Sym, Hint: "no parameter's shape gives it: name a value"}
+		be.What, be.Got, be.Hint = "no value for the size "+unbound.Sym, "", "no parameter's shape gives it: name a value"
 	}
 	return be
 }
@@ -125,17 +136,14 @@ func bindShapes(f *Func, args []*tensor.Tensor, sizes map[string]int64) error {
 	for {
 		progress, open := false, (*Value)(nil)
 		for i, p := range f.Params {
-			for axis, e := range p.Type.Shape {
-				before := len(sizes)
-				bound, err := dim.Bind(e, int64(args[i].Shape()[axis]), sizes)
-				if err != nil {
-					return &BindError{Param: p, What: fmt.Sprintf("wrong size on axis %d: %v", axis, err),
-						Expected: p.Type.String(), Got: fmt.Sprintf("%s%v", args[i].DType(), args[i].Shape())}
-				}
-				progress = progress || len(sizes) > before
-				if !bound {
-					open = p
-				}
+			before := len(sizes)
+			bound, err := BindShape(p, args[i].DType(), args[i].Shape(), sizes)
+			if err != nil {
+				return err
+			}
+			progress = progress || len(sizes) > before
+			if !bound {
+				open = p
 			}
 		}
 		if open == nil {
@@ -146,6 +154,39 @@ func bindShapes(f *Func, args []*tensor.Tensor, sizes map[string]int64) error {
 				Got: open.Type.String(), Hint: "name the symbol alone in some parameter's shape, or give its value"}
 		}
 	}
+}
+
+// BindShape matches the parameter's shape with that of a tensor of its rank, and
+// adds to sizes the symbols' values that follow. bound is false where a size
+// mentions symbols that still have none. A size that does not fit is a BindError.
+func BindShape(p *Value, dt tensor.DType, shape []int, sizes map[string]int64) (bound bool, err error) {
+	bound = true
+	for axis, e := range p.Type.Shape {
+		ok, err := dim.Bind(e, int64(shape[axis]), sizes)
+		if err != nil {
+			return false, sizeError(p, axis, TConst(dt, shape...), err)
+		}
+		bound = bound && ok
+	}
+	return bound, nil
+}
+
+// sizeError adds to the parameter's type what its symbols allow: "f32[B,3] where
+// B is 8".
+func sizeError(p *Value, axis int, got Type, err error) error {
+	expected := p.Type.String()
+	var se *dim.SizeError
+	if !errors.As(err, &se) {
+		return &BindError{Param: p, What: fmt.Sprintf("wrong size on axis %d: %v", axis, err), Expected: expected, Got: got.String(), Err: err}
+	}
+	if _, constant := se.Expr.Const(); !constant {
+		if allowed, same := strings.CutPrefix(se.Want, se.Expr.String()); same {
+			expected += allowed // f32[2*B] for an integer B >= 0
+		} else {
+			expected += fmt.Sprintf(" where %s is %s", se.Expr, se.Want)
+		}
+	}
+	return &BindError{Param: p, What: fmt.Sprintf("wrong size on axis %d", axis), Expected: expected, Got: got.String(), Err: err}
 }
 
 // Eval evaluates f on arguments: the oracle that every executor is compared

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jitc/ir/dim"
+	"jitc/ir/tensor"
 )
 
 func networkComposites() map[Op]OpRow {
@@ -274,6 +275,17 @@ func decomposeAttention(b *Builder, v *Value) *Value {
 	return b.Cast(y, v.Type.DType)
 }
 
+// positionType is the narrowest type that counts the positions of a shape: i32
+// where that is provable, which is twice as many lanes as i64.
+func positionType(b *Builder, shape []dim.Expr) tensor.DType {
+	for _, n := range shape {
+		if _, hi := b.F.Facts.Range(n); hi > math.MaxInt32 {
+			return tensor.I64
+		}
+	}
+	return tensor.I32
+}
+
 // masked applies attention's mask and causality to the scores.
 func masked(b *Builder, v, scores *Value) *Value {
 	if b.Err() != nil {
@@ -295,7 +307,7 @@ func masked(b *Builder, v, scores *Value) *Value {
 		}
 	}
 	if v.Attrs.Bool("causal", false) && b.Err() == nil {
-		at := T(labelType, shape[rank-2:]...)
+		at := T(positionType(b, shape[rank-2:]), shape[rank-2:]...)
 		drop(b.Binary(OpGe, b.Iota(at, 0), b.Iota(at, 1)))
 	}
 	return scores

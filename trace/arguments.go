@@ -95,7 +95,8 @@ func (f *File) InputNames() []string {
 }
 
 // sizes binds what the inputs, the weights' shapes, the given sizes and the facts
-// imply: those of generated parameters must follow from them.
+// imply: those of generated parameters must follow from them. Declared facts are
+// checked here, before anything large is read or generated.
 func (f *File) sizes(s Sources) (map[string]int64, error) {
 	env := maps.Clone(s.Sizes)
 	if env == nil {
@@ -105,8 +106,8 @@ func (f *File) sizes(s Sources) (map[string]int64, error) {
 	for bound < len(env) { // a size may follow from one bound after it
 		bound = len(env)
 		for i, p := range f.Func.Params {
-			if err := f.bind(p, names[i], s, env); err != nil {
-				return nil, err
+			if err := bind(p, names[i], s, env); err != nil {
+				return nil, f.bindFault(err)
 			}
 		}
 	}
@@ -125,22 +126,21 @@ func (f *File) sizes(s Sources) (map[string]int64, error) {
 			}
 		}
 	}
+	var unbound *dim.UnboundError // reported at the parameter that needs it
+	if err := ir.CheckFacts(f.Func, env); err != nil && !errors.As(err, &unbound) {
+		return nil, f.bindFault(err)
+	}
 	return env, nil
 }
 
 // bind binds the sizes of a parameter whose tensor is given, or in a file.
-func (f *File) bind(p *ir.Value, name string, s Sources, env map[string]int64) error {
+func bind(p *ir.Value, name string, s Sources, env map[string]int64) error {
 	dt, shape := givenType(p, name, s)
 	if dt != p.Type.DType || len(shape) != p.Type.Rank() {
 		return nil // reported with the whole type later
 	}
-	for i, e := range p.Type.Shape {
-		if _, err := dim.Bind(e, int64(shape[i]), env); err != nil {
-			return f.fault(p, fmt.Sprintf("parameter %%%s: wrong size on axis %d: %v", name, i, err),
-				p.Type.String(), shapeText(dt, shape), "")
-		}
-	}
-	return nil
+	_, err := ir.BindShape(p, dt, shape, env)
+	return err
 }
 
 // givenType is the type of the tensor that the sources have for a parameter;
@@ -200,7 +200,7 @@ func (f *File) shape(p *ir.Value, name string, sizes map[string]int64) ([]int, e
 	}
 	if n, err := tensor.CheckedElements(shape); err != nil || n > maxGenerated/p.Type.DType.Size() {
 		return nil, f.fault(p, fmt.Sprintf("%%%s is too large to generate", name), fmt.Sprintf("at most %d GiB", maxGenerated>>30),
-			fmt.Sprint(p.Type.DType, shape), "")
+			shapeText(p.Type.DType, shape), "")
 	}
 	return shape, nil
 }
