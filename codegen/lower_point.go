@@ -102,15 +102,20 @@ func divide(p *puller, v *ir.Value, a []*node) *node {
 
 // exactReciprocal is 1/y of a constant power of two, both normal numbers.
 func exactReciprocal(y *node) (float64, bool) {
-	if y.op != Const || !y.typ.IsFloat() {
-		return 0, false
-	}
-	f := math.Float64frombits(y.imm)
-	if y.typ == tensor.F32 {
-		f = float64(math.Float32frombits(uint32(y.imm)))
-	}
+	f, ok := floatConst(y)
 	frac, exp := math.Frexp(f)
-	return 1 / f, math.Abs(frac) == 0.5 && exp > -100 && exp < 100
+	return 1 / f, ok && math.Abs(frac) == 0.5 && exp > -100 && exp < 100
+}
+
+// floatConst is the value of a floating-point constant.
+func floatConst(x *node) (float64, bool) {
+	switch {
+	case x.op != Const || !x.typ.IsFloat():
+		return 0, false
+	case x.typ == tensor.F32:
+		return float64(math.Float32frombits(uint32(x.imm))), true
+	}
+	return math.Float64frombits(x.imm), true
 }
 
 func absolute(p *puller, v *ir.Value, a []*node) *node {

@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"math"
 	"slices"
 
 	"jitc/ir"
@@ -24,7 +25,13 @@ type folding struct {
 //	root y[i,j], reduction at (i) over C = extent of j   j becomes an inner axis
 //	root y[i],   reduction at (i) over C                 a new inner axis
 //	root y[i,j], reduction at (i) over K != C            stored first
+//
+// A reduction of nothing whatever the sizes, which no layout of axes describes,
+// is the number that it starts from.
 func (p *puller) fold(f folding) *node {
+	if _, most := p.l.facts.Range(dim.Product(f.sizes)); most == 0 {
+		return p.ofNothing(f)
+	}
 	folded := p.bigger(f.sizes)
 	if len(folded) == 0 {
 		return f.value(make([]affine, len(f.sizes)))
@@ -56,6 +63,15 @@ func (p *puller) fold(f folding) *node {
 	}
 	x := f.value(at)
 	return p.intern(node{op: Acc, typ: x.typ, fold: f.op, args: []*node{x}})
+}
+
+// ofNothing is what a reduction without elements gives.
+func (p *puller) ofNothing(f folding) *node {
+	if f.op == Max || f.op == Min {
+		return p.extreme(f.v.Type.DType, f.op)
+	}
+	t := ComputeType(f.v.Type.DType)
+	return p.constBits(t, Neutral(f.op, t)&widthMask(t))
 }
 
 // bigger are the sizes that are not known to be 1.
@@ -142,7 +158,8 @@ func pullReduce(op Code) pullFunc {
 }
 
 // count is the sum of equal elements, which is how programs say a symbolic size
-// as a number: the element times their number.
+// as a number: the element times their number, which is 0 of no elements if the
+// element is finite.
 func (p *puller) count(v *ir.Value, op Code) (*node, bool) {
 	x := v.Args[0]
 	for x.Op == ir.OpBroadcast || x.Op == ir.OpReshape {
@@ -151,8 +168,11 @@ func (p *puller) count(v *ir.Value, op Code) (*node, bool) {
 	if op != Add || x.Op != ir.OpConstant || x.Attrs.Tensor("data") != nil {
 		return nil, false
 	}
-	n := p.sizeOf(tensor.I64, dim.Product(pickDims(v.Args[0].Type.Shape, v.Attrs.Ints("axes"))))
 	one := p.pull(x, make([]affine, x.Type.Rank()))
+	if f, ok := floatConst(one); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		return nil, false
+	}
+	n := p.sizeOf(tensor.I64, dim.Product(pickDims(v.Args[0].Type.Shape, v.Attrs.Ints("axes"))))
 	return p.wrap(v.Type.DType, p.times(one, p.to(one.typ, n))), true
 }
 

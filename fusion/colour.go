@@ -151,9 +151,18 @@ func (c *colours) refine(f *ir.Func, results []uint64) {
 	}
 }
 
+// opColours are by an op's name: its number changes when one is added before it.
+var opColours = func() []uint64 {
+	var colours []uint64
+	for _, op := range ir.Ops() {
+		colours = append(colours, text(op.String()))
+	}
+	return colours
+}()
+
 // own is a value's colour without its neighbours, but with its last colour.
 func (c *colours) own(v *ir.Value) uint64 {
-	h := mix(mix(c.value[v.ID], uint64(v.Op)), uint64(v.Type.DType))
+	h := mix(mix(c.value[v.ID], opColours[v.Op]), uint64(v.Type.DType))
 	for _, e := range c.shape[v.ID] {
 		h = mix(h, c.expr(e))
 	}

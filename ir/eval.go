@@ -51,16 +51,7 @@ func (e *BindError) Error() string {
 	case e.Param != nil:
 		s = fmt.Sprintf("argument %d: %s", e.Param.ID, s)
 	}
-	if e.Expected != "" {
-		s += ": expected " + e.Expected
-	}
-	if e.Got != "" {
-		s += ", got " + e.Got
-	}
-	if e.Hint != "" {
-		s += " (" + e.Hint + ")"
-	}
-	return s
+	return mistake(s, e.Expected, e.Got, e.Hint)
 }
 
 // BindSizes finds the symbols' values from the arguments' shapes and checks
@@ -98,8 +89,8 @@ func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[str
 }
 
 // CheckFacts checks the function's declared facts for the symbols' values. A
-// broken one is a BindError at a parameter that has the symbol; so is a symbol
-// without a value, which wraps a [*dim.UnboundError].
+// broken one is a BindError at a parameter that has the symbol. A symbol without a
+// value is a BindError that wraps a [*dim.UnboundError].
 func CheckFacts(f *Func, sizes map[string]int64) error {
 	err := f.Facts.Check(sizes)
 	if err == nil {

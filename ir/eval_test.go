@@ -36,7 +36,7 @@ func TestBindSizes(t *testing.T) {
 		{"nil", []*tensor.Tensor{q(2, 6), nil, q(6, 4)}, nil, "argument %k: no tensor given: expected i64[S]"},
 		{"element type", []*tensor.Tensor{q(2, 6), q(3), q(6, 4)}, nil, "argument %k: wrong element type: expected i64[S], got f32[3]"},
 		{"rank", []*tensor.Tensor{q(2, 6, 1), k(3), q(6, 4)}, nil, "argument %q: wrong rank"},
-		{"constant size", []*tensor.Tensor{q(2, 6), k(3), q(6, 5)}, nil, "argument %w: wrong size on axis 1"},
+		{"constant size", []*tensor.Tensor{q(2, 6), k(3), q(6, 5)}, nil, "argument %w: wrong size on axis 1: expected f32[T,4], got f32[6,5]"},
 		{"symbols disagree", []*tensor.Tensor{q(2, 8), k(3), q(6, 4)}, nil, "wrong size on axis 0"},
 		{"not a multiple", []*tensor.Tensor{q(2, 7), k(3), q(6, 4)}, nil, "argument %q: wrong size on axis 1"},
 		{"range", []*tensor.Tensor{q(10, 6), k(3), q(30, 4)}, nil, "argument %q: a size violates a declared fact: expected B in [1, 8], got B = 10"},

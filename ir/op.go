@@ -216,15 +216,19 @@ type OpError struct {
 
 // Error prints the violation on one line.
 func (e *OpError) Error() string {
-	s := e.Op.String() + ": " + e.What
-	if e.Expected != "" {
-		s += ": expected " + e.Expected
+	return mistake(e.Op.String()+": "+e.What, e.Expected, e.Got, e.Hint)
+}
+
+// mistake prints a mistake on one line; what is empty is left out.
+func mistake(what, expected, got, hint string) string {
+	if expected != "" {
+		what += ": expected " + expected
 	}
-	if e.Got != "" {
-		s += ", got " + e.Got
+	if got != "" {
+		what += ", got " + got
 	}
-	if e.Hint != "" {
-		s += " (" + e.Hint + ")"
+	if hint != "" {
+		what += " (" + hint + ")"
 	}
-	return s
+	return what
 }

@@ -24,7 +24,6 @@ package passes
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -95,24 +94,6 @@ func Names() []string {
 		names[i] = p.Name
 	}
 	return names
-}
-
-// Dump gives an observer that writes the function as it is after a pass to w, in
-// the text form under a comment that names the pass; after every pass that changed
-// something, if pass is "all". The first error of w ends the writing.
-func Dump(w io.Writer, pass string) (Observer, error) {
-	if pass != "all" && !slices.Contains(Names(), pass) {
-		return nil, unknownPass(pass)
-	}
-	var failed error
-	return func(name string, before, after *ir.Func, d time.Duration) {
-		if failed != nil || pass != name && (pass != "all" || before == after) {
-			return
-		}
-		if _, failed = fmt.Fprintf(w, "# after %s: %d values before, %d now, %v\n", name, len(before.Values), len(after.Values), d); failed == nil {
-			failed = after.Print(w, ir.PrintOptions{})
-		}
-	}, nil
 }
 
 func unknownPass(name string) error {

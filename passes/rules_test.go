@@ -145,24 +145,3 @@ func TestConcurrentRuns(t *testing.T) {
 		assert.Equal(t, texts[i%2], texts[i])
 	}
 }
-
-// TestDump: the named pass's result, or all that changed something.
-func TestDump(t *testing.T) {
-	f := parse(t, "func @f(%x: f32[4]) -> f32[4] {\n  %a: f32[4] = mul(1.0, %x)\n  %y: f32[4] = relu(%a)\n  return %y\n}\n")
-	dump := func(pass string) string {
-		var b strings.Builder
-		obs, err := Dump(&b, pass)
-		require.NoError(t, err)
-		_, err = Run(f, Options{}, obs)
-		require.NoError(t, err)
-		return b.String()
-	}
-	one := dump("simplify")
-	assert.Contains(t, one, "# after simplify: 4 values before, 3 now")
-	assert.NotContains(t, one, "mul")
-	_, _, diags := ir.Parse("dump", one)
-	require.NoError(t, diags.Err(), "a dump is a trace")
-	assert.Equal(t, 4, strings.Count(dump("all"), "# after"))
-	_, err := Dump(&strings.Builder{}, "folding")
-	require.ErrorContains(t, err, `no pass "folding"`)
-}

@@ -131,22 +131,19 @@ func sizeClass(n int) int {
 	return (n + step - 1) &^ (step - 1)
 }
 
-// ArenaStats describes the memory that runs of this process use for
+// arenaStats describes the memory that runs of this process use for
 // intermediates and scratch. In bytes, but for Blocks.
-type ArenaStats struct {
-	Lent   int64 `json:"lent"`   // blocks of runs under way
-	Idle   int64 `json:"idle"`   // blocks kept for later runs
-	Peak   int64 `json:"peak"`   // most that runs asked for at one time
-	Blocks int64 `json:"blocks"` // blocks allocated so far
+type arenaStats struct {
+	Lent   int64 // blocks of runs under way
+	Idle   int64 // blocks kept for later runs
+	Peak   int64 // most that runs asked for at one time
+	Blocks int64 // blocks allocated so far
 }
 
-// Arenas returns the figures now.
-func Arenas() ArenaStats { return shared.stats() }
-
-func (a *arenas) stats() ArenaStats {
+func (a *arenas) stats() arenaStats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return ArenaStats{Lent: a.lent, Idle: a.held - a.lent, Peak: a.peak, Blocks: a.made}
+	return arenaStats{Lent: a.lent, Idle: a.held - a.lent, Peak: a.peak, Blocks: a.made}
 }
 
 // ArenaBytes is the memory that arenas hold now, lent and idle.

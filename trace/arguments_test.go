@@ -91,8 +91,16 @@ func TestArgumentFaultsShowTheParameter(t *testing.T) {
     |     ^^
   expected  f32[B,4]
   got       f32[8]`},
-		{"constant size", map[string]*tensor.Tensor{"x": f32(2, 5)}, weights, nil, `layer.trace:3:5: error: parameter %x: wrong size on axis 1: `},
-		{"size given differs", x, weights, map[string]int64{"B": 4}, `layer.trace:3:5: error: parameter %x: wrong size on axis 0: `},
+		{"constant size", map[string]*tensor.Tensor{"x": f32(2, 5)}, weights, nil, `layer.trace:3:5: error: %x: wrong size on axis 1
+  3 |     %x: f32[B,4],
+    |     ^^
+  expected  f32[B,4]
+  got       f32[2,5]`},
+		{"size given differs", x, weights, map[string]int64{"B": 4}, `layer.trace:3:5: error: %x: wrong size on axis 0
+  3 |     %x: f32[B,4],
+    |     ^^
+  expected  f32[B,4] where B is 4
+  got       f32[2,4]`},
 		{"range", map[string]*tensor.Tensor{"x": f32(10, 4)}, weights, nil, `layer.trace:3:5: error: %x: a size violates a declared fact
   3 |     %x: f32[B,4],
     |     ^^
@@ -112,7 +120,11 @@ func TestArgumentFaultsShowTheParameter(t *testing.T) {
     |     ^^
   expected  f32[N,4]
   got       f64[3,4]`},
-		{"weight's size", x, map[string]*tensor.Tensor{"fc.weight": f32(3, 5)}, nil, `layer.trace:4:5: error: parameter %w: wrong size on axis 1: `},
+		{"weight's size", x, map[string]*tensor.Tensor{"fc.weight": f32(3, 5)}, nil, `layer.trace:4:5: error: %w: wrong size on axis 1
+  4 |     %w: f32[N,4] {weight="fc.weight"},
+    |     ^^
+  expected  f32[N,4]
+  got       f32[3,5]`},
 		{"unknown input", map[string]*tensor.Tensor{"x": f32(2, 4), "y": f32(1), "z": f32(1)}, weights, nil, `layer.trace: no parameter %y: the inputs are %x`},
 		{"unknown size", x, weights, map[string]int64{"M": 1, "Q": 2}, `layer.trace: no size M: the sizes are B, N`},
 	}
@@ -149,6 +161,30 @@ func TestGeneratedParameters(t *testing.T) {
 	require.ErrorContains(t, err, "expected  B in [1, 8]\n  got       B = 9")
 	_, _, err = f.Arguments(Sources{Sizes: map[string]int64{"B": -1}})
 	require.Error(t, err)
+}
+
+// A fact that the sizes break is found before a tensor is generated.
+func TestFactsAreCheckedBeforeGenerating(t *testing.T) {
+	f := parse(t, `func @f(%big: f32[N,N] {init="normal"}, %x: f32[2*B,4]) -> f32[2*B,4]
+    where N in [1, 1048576], B in [1, 8] {
+  return %x
+}`)
+	var steps []string
+	s := Sources{
+		Inputs:   map[string]*tensor.Tensor{"x": f32(20, 4)},
+		Sizes:    map[string]int64{"N": 1 << 20},
+		Progress: func(_, _ int, name string) { steps = append(steps, name) },
+	}
+	_, _, err := f.Arguments(s)
+	require.ErrorContains(t, err, "%x: a size violates a declared fact")
+	require.ErrorContains(t, err, "expected  B in [1, 8]\n  got       B = 10")
+	assert.Empty(t, steps)
+
+	s.Inputs["x"] = f32(3, 4)
+	_, _, err = f.Arguments(s)
+	require.ErrorContains(t, err, "%x: wrong size on axis 0")
+	require.ErrorContains(t, err, "expected  f32[2*B,4] for an integer B >= 0\n  got       f32[3,4]")
+	assert.Empty(t, steps)
 }
 
 func TestGeneratorMistakes(t *testing.T) {

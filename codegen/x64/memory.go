@@ -283,6 +283,10 @@ func (g *emitter) storeVector(in *codegen.Inst, a *access) {
 		g.RMi(asm.VCVTPS2PH, g.vecOf(4), x, 0, g.address(in.Acc), asm.Mask(k), 0)
 		return
 	}
+	if !g.p.z && a.esize < 4 && g.maskedStore(in) { // it narrows by itself: once is enough for 16 registers
+		g.storeLanes(in, a)
+		return
+	}
 	x, w := g.narrow(in, a.dtype)
 	if g.p.z {
 		k := g.liveMask(in)
@@ -308,7 +312,7 @@ func (g *emitter) storeVector(in *codegen.Inst, a *access) {
 		g.RM(op, g.vecOf(w), x, 0, g.address(in.Acc), 0)
 	case !masked:
 		g.packStore(x, w, a.esize, g.address(in.Acc))
-	case a.esize >= 4:
+	default:
 		mask = g.maskAs(mask, int(a.esize))
 		op := asm.VMASKMOVPSst
 		if a.esize == 8 {
@@ -316,9 +320,12 @@ func (g *emitter) storeVector(in *codegen.Inst, a *access) {
 		}
 		m := g.address(in.Acc)
 		g.RM(op, g.vecOf(w), x, mask, m, 0)
-	default:
-		g.storeLanes(in, a)
 	}
+}
+
+// maskedStore reports whether a store leaves some lanes alone.
+func (g *emitter) maskedStore(in *codegen.Inst) bool {
+	return in.Pred != codegen.None || g.tail && !g.uniform
 }
 
 // vecOf is the vector length of all lanes of w bytes.

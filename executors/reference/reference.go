@@ -2,6 +2,16 @@
 // evaluation in plain Go: the oracle that other executors are compared with,
 // and the one that takes what nobody else claims. Importing it registers it,
 // last in the default selection.
+//
+// A region is kept as it is, and ir.Eval walks it:
+//
+//	func @region(%0: f32[d0], %1: f32[d0]) -> f32[d0] {
+//	  %2: f32[d0] = pow(%0, %1)
+//	  return %2
+//	}
+//
+// Invariants: it refuses no op; it computes on the caller's goroutine, so that
+// results do not depend on workers; every value is rounded to its element type.
 package reference
 
 import (

@@ -3,15 +3,30 @@
 //
 // A case is a txtar archive, testdata/<stage>/<case>.txtar: a comment that
 // states the claim, a file in.trace, perhaps a file flags (one word per line),
-// and files want.<stage> or want.error. `make golden` rewrites the want files;
-// under CI they are never rewritten.
+// and files want.<stage> or want.error:
+//
+//	What no result depends on goes; parameters stay.
+//	-- in.trace --
+//	func @f(%x: f32[4]) -> f32[4] {
+//	  %a: f32[4] = exp(%x)
+//	  return %x
+//	}
+//	-- want.dce --
+//	func @f(%x: f32[4]) -> f32[4] {
+//	  return %x
+//	}
+//
+// `make golden` rewrites the want files. Invariants: a case that failed is not
+// rewritten, and under CI none is.
 package golden
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,10 +39,10 @@ var update = flag.Bool("update", false, "rewrite the golden files' want sections
 
 // Case is one golden file.
 type Case struct {
-	Name    string // file name without extension
-	File    string
-	In      string // in.trace
-	Flags   map[string]bool
+	Name    string          // file name without extension
+	File    string          // path, from the test's folder
+	In      string          // section in.trace
+	Flags   map[string]bool // words of the section flags
 	archive *txtar.Archive
 	changed bool
 }
@@ -47,7 +62,12 @@ func Run(t *testing.T, dir string, f func(t *testing.T, c *Case)) {
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			f(t, c)
-			c.finish(t)
+			if t.Failed() {
+				return
+			}
+			if err := c.save(os.Getenv("CI") != ""); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -78,55 +98,66 @@ func load(file string) (*Case, error) {
 }
 
 // Has reports whether the case has a section, such as want.fused.
-func (c *Case) Has(section string) bool {
-	for _, f := range c.archive.Files {
-		if f.Name == section {
-			return true
-		}
-	}
-	return false
+func (c *Case) Has(section string) bool { return c.section(section) >= 0 }
+
+func (c *Case) section(name string) int {
+	return slices.IndexFunc(c.archive.Files, func(f txtar.File) bool { return f.Name == name })
 }
 
 // Want compares got with a section of the case. Under -update it replaces the
 // section instead, adding it if it is missing.
 func (c *Case) Want(t *testing.T, section, got string) {
 	t.Helper()
-	if got != "" && !strings.HasSuffix(got, "\n") {
-		got += "\n"
-	}
-	at := -1
-	for i, f := range c.archive.Files {
-		if f.Name == section {
-			at = i
-		}
-	}
 	if *update {
-		if at < 0 {
-			c.archive.Files = append(c.archive.Files, txtar.File{Name: section})
-			at = len(c.archive.Files) - 1
-		}
-		c.changed = c.changed || string(c.archive.Files[at].Data) != got
-		c.archive.Files[at].Data = []byte(got)
+		c.replace(section, got)
 		return
 	}
-	if at < 0 {
-		t.Fatalf("%s has no section %s; it would be:\n%s", c.File, section, got)
-	}
-	if want := string(c.archive.Files[at].Data); want != got {
-		t.Errorf("%s: %s differs (- want, + got):\n%sto accept: go test -run '%s' -update .",
-			c.File, section, textdiff.Unified(want, got), t.Name())
+	if err := c.compare(section, got); err != nil {
+		t.Errorf("%s: %v\nto accept: go test -run '%s' -update .", c.File, err, t.Name())
 	}
 }
 
-func (c *Case) finish(t *testing.T) {
-	t.Helper()
-	if !c.changed || t.Failed() {
-		return
+// compare gives an error that shows how a section differs from got.
+func (c *Case) compare(section, got string) error {
+	got = lines(got)
+	at := c.section(section)
+	if at < 0 {
+		return fmt.Errorf("there is no section %s; it would be:\n%s", section, got)
 	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("golden files are not rewritten under CI")
+	if want := string(c.archive.Files[at].Data); want != got {
+		return fmt.Errorf("%s differs (- want, + got):\n%s", section, strings.TrimSuffix(textdiff.Unified(want, got), "\n"))
 	}
-	if err := os.WriteFile(c.File, txtar.Format(c.archive), 0o644); err != nil {
-		t.Fatal(err)
+	return nil
+}
+
+// replace makes got the section's text, until save writes it.
+func (c *Case) replace(section, got string) {
+	got = lines(got)
+	at := c.section(section)
+	if at < 0 {
+		at = len(c.archive.Files)
+		c.archive.Files = append(c.archive.Files, txtar.File{Name: section})
+		c.changed = true
 	}
+	c.changed = c.changed || string(c.archive.Files[at].Data) != got
+	c.archive.Files[at].Data = []byte(got)
+}
+
+// save writes what replace changed; under CI that is an error.
+func (c *Case) save(ci bool) error {
+	switch {
+	case !c.changed:
+		return nil
+	case ci:
+		return errors.New(c.File + ": golden files are not rewritten under CI")
+	}
+	return os.WriteFile(c.File, txtar.Format(c.archive), 0o644)
+}
+
+// lines is text that ends with a newline, as sections of an archive do.
+func lines(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return text + "\n"
 }

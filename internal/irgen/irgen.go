@@ -32,7 +32,13 @@ type Options struct {
 	Keep func(op ir.Op) bool
 	// MaxElements bounds the size of each value for the largest sizes; default 2048.
 	MaxElements int64
+	// Long makes axes that fill vector registers and unrolled loops: S may be as
+	// large as LongS, and constant sizes up to 130. It wants a larger MaxElements.
+	Long bool
 }
+
+// LongS is the largest S of a function with Options.Long.
+const LongS = 300
 
 // maxRank bounds the rank of the values.
 const maxRank = 4
@@ -66,7 +72,11 @@ func Func(rng *rand.Rand, o Options) *ir.Func {
 	facts := dim.NewFacts()
 	if !o.Static {
 		for _, s := range symbolFacts {
-			if err := facts.Declare(s.name, s.lo, s.hi); err != nil {
+			hi := s.hi
+			if o.Long && s.name == "S" {
+				hi = LongS
+			}
+			if err := facts.Declare(s.name, s.lo, hi); err != nil {
 				panic("BUG: irgen: " + err.Error())
 			}
 		}
@@ -129,6 +139,9 @@ func (g *generator) dtype() tensor.DType { return g.opts.DTypes[g.rng.IntN(len(g
 // size draws a dimension: often 1 or a small prime, seldom 0, symbolic if allowed.
 func (g *generator) size() dim.Expr {
 	constants := []int64{0, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7}
+	if g.opts.Long {
+		constants = append(constants, 8, 16, 17, 33, 64, 130)
+	}
 	if g.opts.Static || g.rng.IntN(2) == 0 {
 		return dim.Const(constants[g.rng.IntN(len(constants))])
 	}

@@ -3,7 +3,6 @@ package dim
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -92,34 +91,4 @@ func solve(a, b, got int64) (int64, bool) {
 	}
 	x, ok := floorDivOK(d, a)
 	return x, ok && x >= 0
-}
-
-// BindAll binds the dimensions es to sizes, in as many rounds as it takes, and
-// returns the values of the symbols. A dimension left undecided is an
-// [*UnboundError] that names a symbol without a value.
-func BindAll(es []Expr, sizes []int64) (map[string]int64, error) {
-	if len(es) != len(sizes) {
-		return nil, fmt.Errorf("dim: expected %d sizes, one per dimension, got %d", len(es), len(sizes))
-	}
-	env := map[string]int64{}
-	done := make([]bool, len(es))
-	for progress := true; progress; {
-		progress = false
-		for i, e := range es {
-			if done[i] {
-				continue
-			}
-			bound, err := Bind(e, sizes[i], env)
-			if err != nil {
-				return nil, err
-			}
-			done[i] = bound
-			progress = progress || bound
-		}
-	}
-	if i := slices.Index(done, false); i >= 0 {
-		_, err := es[i].Eval(env)
-		return nil, err
-	}
-	return env, nil
 }

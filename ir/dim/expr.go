@@ -163,15 +163,6 @@ func (e Expr) Mul(o Expr) Expr {
 	return mulPoly(e, o)
 }
 
-// Sum returns the sum of es; of none, 0.
-func Sum(es []Expr) Expr {
-	var s Expr
-	for _, e := range es {
-		s = s.Add(e)
-	}
-	return s
-}
-
 // Product returns the product of es; of none, 1. It is the number of elements
 // of a shape.
 func Product(es []Expr) Expr {

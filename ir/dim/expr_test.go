@@ -96,10 +96,8 @@ func TestZeroValueIsZero(t *testing.T) {
 	assert.True(t, ok)
 	assert.Zero(t, v)
 	assert.True(t, e.Equal(dim.Const(0)))
-	assert.True(t, dim.Sum(nil).Equal(e))
 	assert.True(t, dim.Product(nil).Equal(dim.Const(1)))
 	assert.Equal(t, "6*B", dim.Product([]dim.Expr{dim.Const(2), dim.Sym("B"), dim.Const(3)}).String())
-	assert.Equal(t, "B + 5", dim.Sum([]dim.Expr{dim.Const(2), dim.Sym("B"), dim.Const(3)}).String())
 }
 
 func TestSyms(t *testing.T) {
@@ -249,25 +247,6 @@ func TestParseErrors(t *testing.T) {
 		assert.Contains(t, pe.Expected, c.expected, c.in)
 		assert.Equal(t, c.got, pe.Got, c.in)
 	}
-}
-
-func TestParsePrefix(t *testing.T) {
-	for _, c := range []struct {
-		in, want string
-		n        int
-	}{
-		{"B*2, S]", "2*B", 3},
-		{"B in [1, 2]", "B", 1},
-		{" 7 ]", "7", 2},
-		{"min(B, 2)+1;", "min(B, 2) + 1", 11},
-	} {
-		e, n, err := dim.ParsePrefix(c.in)
-		require.NoError(t, err, c.in)
-		assert.Equal(t, c.want, e.String())
-		assert.Equal(t, c.n, n, c.in)
-	}
-	_, _, err := dim.ParsePrefix("]")
-	require.Error(t, err)
 }
 
 var sink dim.Expr

@@ -78,10 +78,13 @@ func (f *Facts) SetEqual(sym string, e Expr) error {
 	if e.Invalid() {
 		return fmt.Errorf("dim: %s == %s: %w", cutName(sym), e, ErrOverflow)
 	}
-	if f.Equal(e, Sym(sym)) { // nothing new
+	cyclic := f.resolve(e).uses(sym)
+	// What ranges imply is stated nevertheless, so that facts read back in any
+	// order are the same: "B in [0, 0]" before "B == 0".
+	if (cyclic || f.of(sym).isEqual) && f.Equal(e, Sym(sym)) { // nothing new
 		return f.learn(sym, func(k fact) (fact, error) { return k, nil })
 	}
-	if f.resolve(e).uses(sym) {
+	if cyclic {
 		return fmt.Errorf("dim: %s == %s defines %s by itself", cutName(sym), e, cutName(sym))
 	}
 	return f.learn(sym, func(k fact) (fact, error) {

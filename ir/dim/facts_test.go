@@ -201,6 +201,19 @@ func TestFactsAccumulate(t *testing.T) {
 	assert.Equal(t, []string{"B", "C"}, f.Syms())
 }
 
+// An equality that ranges imply is kept: its text may follow theirs.
+func TestImpliedEqualitiesAreKept(t *testing.T) {
+	stated, again := dim.NewFacts(), dim.NewFacts()
+	for _, text := range []string{"B in [0, 0]", "T == 2*B", "T <= 0"} {
+		require.NoError(t, stated.ParseFact(text))
+	}
+	for _, text := range stated.Strings() {
+		require.NoError(t, again.ParseFact(text))
+	}
+	assert.Equal(t, []string{"B in [0, 0]", "T in [0, 0]", "T == 2*B"}, stated.Strings())
+	assert.Equal(t, stated.Strings(), again.Strings())
+}
+
 func TestRefusedFacts(t *testing.T) {
 	f := facts(t, "B in [1, 7]", "T == 2*B", "U == T + 1", "P % 4611686018427387904 == 0")
 	before := f.Strings()
@@ -333,20 +346,4 @@ func TestBindErrors(t *testing.T) {
 	require.ErrorIs(t, err, dim.ErrDivByZero)
 	_, err = dim.Bind(parse(t, "B*S*9223372036854775807"), 3, map[string]int64{"S": 2})
 	require.ErrorIs(t, err, dim.ErrOverflow)
-}
-
-func TestBindAll(t *testing.T) {
-	exprs := []dim.Expr{parse(t, "B*S"), parse(t, "S + 1"), parse(t, "B floordiv 2")}
-	env, err := dim.BindAll(exprs, []int64{12, 5, 1})
-	require.NoError(t, err)
-	assert.Equal(t, map[string]int64{"B": 3, "S": 4}, env)
-
-	var unbound *dim.UnboundError
-	_, err = dim.BindAll(exprs[:1], []int64{12})
-	require.ErrorAs(t, err, &unbound)
-	var se *dim.SizeError
-	_, err = dim.BindAll(exprs, []int64{12, 5, 2})
-	require.ErrorAs(t, err, &se)
-	_, err = dim.BindAll(exprs, []int64{12})
-	require.Error(t, err)
 }

@@ -35,18 +35,6 @@ func Parse(s string) (Expr, error) {
 	return e, nil
 }
 
-// ParsePrefix reads the longest expression that s starts with, and returns
-// also the number of bytes it takes. It is for a reader of a larger text, such
-// as a shape: of "B*2, S]" it reads 2*B from the first 3 bytes.
-func ParsePrefix(s string) (Expr, int, error) {
-	p := newParser(s[:min(len(s), maxText)]) // what follows may be longer
-	e, err := p.sum()
-	if err != nil {
-		return Expr{}, 0, err
-	}
-	return e, p.prevEnd, nil
-}
-
 type token uint8
 
 const (
@@ -62,7 +50,6 @@ type parser struct {
 	src        string
 	tok        token
 	start, end int // of the token
-	prevEnd    int // of the token before
 	depth      int
 }
 
@@ -97,7 +84,6 @@ func (p *parser) expect(text string) error {
 
 // next scans a token.
 func (p *parser) next() {
-	p.prevEnd = p.end
 	i := p.end
 	for i < len(p.src) && (p.src[i] == ' ' || p.src[i] == '\t') {
 		i++

@@ -367,6 +367,7 @@ func FuzzParseFact(f *testing.F) {
 	for _, s := range []string{"B in [1, 64]", "S >= 1", "B % 8 == 0", "T == 2*B", "x <= -3", "B == B"} {
 		f.Add(s, "B >= 2")
 	}
+	f.Add("B == 0", "B <= 0")
 	f.Fuzz(func(t *testing.T, s, u string) {
 		facts := dim.NewFacts()
 		if facts.ParseFact(s) != nil {

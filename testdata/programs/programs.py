@@ -12,7 +12,7 @@ versions do not matter).
 
 An expected file, <program>[.<size>].npz, holds whole results by their names in
 the trace, or parts of large ones: the key "logits[127,:]" is a section of the
-result logits.
+result logits. README.md says within which tolerance they are compared.
 """
 
 import os

@@ -55,9 +55,6 @@ func (k *Kernels) NewPlan(p Problem) (*Plan, error) {
 	return pl, nil
 }
 
-// NewPlan is k.NewPlan(p).
-func NewPlan(k *Kernels, p Problem) (*Plan, error) { return k.NewPlan(p) }
-
 // choose picks the first strategy that takes the problem.
 func (pl *Plan) choose() (strategy, error) {
 	p := &pl.p

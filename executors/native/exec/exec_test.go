@@ -213,15 +213,6 @@ func TestRaceAnnotations(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(10, func() { RaceRead(unsafe.Pointer(&buf[0]), 32) }))
 }
 
-func TestEnableAMX(t *testing.T) {
-	first := EnableAMX()
-	second := EnableAMX()
-	assert.Equal(t, first, second, "asked once")
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		assert.ErrorIs(t, first, ErrUnsupported)
-	}
-}
-
 func BenchmarkCall(b *testing.B) {
 	c := load(b, increment)
 	defer c.Free()
