@@ -32,6 +32,7 @@ const (
 type sample struct {
 	rng       *rand.Rand
 	wide      bool    // f32 in place of narrower types
+	common    bool    // one error for all elements of a value, or none: equal ones stay equal
 	undefined float64 // stands for what an executor may make anything of
 }
 
@@ -150,6 +151,12 @@ func (s *sample) magnitudes(v *ir.Value, in []*tensor.Tensor) []*tensor.Tensor {
 	return out
 }
 
+// relative is an error as a part of the largest: no small ones, since few samples
+// must show what is possible.
+func (s *sample) relative() float64 {
+	return math.Copysign(1-s.rng.Float64()/2, s.rng.Float64()-0.5)
+}
+
 // spoil adds errors to the elements.
 func (s *sample) spoil(v *ir.Value, t *tensor.Tensor, terms []float64) *tensor.Tensor {
 	dt, xs := t.DType(), tensor.Floats(t)
@@ -160,14 +167,17 @@ func (s *sample) spoil(v *ir.Value, t *tensor.Tensor, terms []float64) *tensor.T
 	if dt.Size() < 4 {
 		ulp = ulpNarrow
 	}
+	e := s.relative() * float64(s.rng.IntN(2))
 	for i, x := range xs {
-		e := math.Copysign(1-s.rng.Float64()/2, s.rng.Float64()-0.5) // no small ones: few samples must show what is possible
+		if !s.common {
+			e = s.relative()
+		}
 		switch {
 		case terms != nil && math.IsInf(terms[i], 0):
 			xs[i] = s.undefined // in another order it may overflow, and of a product also underflow
-		case terms != nil && x == 0:
+		case terms != nil && terms[i] == 0 && x == 0:
 			xs[i] = math.Copysign(0, e) // the sign says where a sum started
-		case math.IsNaN(x) || math.IsInf(x, 0) || x == 0 || s.rng.IntN(16) == 0:
+		case math.IsNaN(x) || math.IsInf(x, 0) || x == 0 && terms == nil || s.rng.IntN(16) == 0:
 		case terms != nil && v.Op != ir.OpReduceProd:
 			xs[i] = tensor.RoundFloat(dt, x+e*(sumUlp*(acc*terms[i]+least)+ulp*eps*math.Abs(x)))
 		case terms != nil:
@@ -228,7 +238,7 @@ func (o *oracle) sample(n int) error {
 		return nil
 	}
 	for ; o.samples < n; o.samples++ {
-		s := &sample{rng: o.rng, wide: o.samples%2 == 0, undefined: undefineds[o.samples%len(undefineds)]}
+		s := &sample{rng: o.rng, wide: o.samples%2 == 0, common: o.samples%3 == 2, undefined: undefineds[o.samples%len(undefineds)]}
 		got, err := s.eval(o.f, o.args, o.sizes)
 		if err != nil {
 			return err
