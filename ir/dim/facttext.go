@@ -26,17 +26,10 @@ func (k fact) texts(sym string) []string {
 	if k.div > 1 {
 		out = append(out, k.divText(sym))
 	}
-	if k.isEqual && !k.pinned() {
+	if k.isEqual {
 		out = append(out, k.equalText(sym))
 	}
 	return out
-}
-
-// pinned reports whether the range alone says the same as the equality, as that
-// of "B == 0" and "B <= 0" does; a reader of the range would not keep the rest.
-func (k fact) pinned() bool {
-	c, ok := k.equal.Const()
-	return ok && k.lo == c && k.hi == c
 }
 
 func (k fact) rangeText(sym string) string {
