@@ -23,6 +23,8 @@ func (g *graph) emit() *Result {
 		e.r.Owner = append(e.r.Owner, -1)
 	}
 	order := g.regionOrder()
+	e.r.Regions = make([]Region, 0, len(order))
+	e.out.Values = make([]*ir.Value, 0, len(order))
 	e.constants(order)
 	for _, at := range order {
 		e.cluster(at)
@@ -81,20 +83,23 @@ func (g *graph) live(at int32) bool {
 // are there, the one whose last member comes first in the input, so that the
 // order is the input's where it can be and results do not live longer than there.
 func (g *graph) regionOrder() []int32 {
-	missing := make([]int, len(g.values))
-	next := make([][]int32, len(g.values))
+	missing := make([]int32, len(g.values))
+	edges := make([]sourceEdge, 0, len(g.refs)+len(g.order)) // of each cluster's sources, linked
+	next := make([]int32, len(g.values))                     // a cluster's first edge, plus 1
 	q := &queue{g: g}
 	total := 0
+	var sources []int32
 	for at := range int32(len(g.values)) {
 		if !g.live(at) {
 			continue
 		}
 		total++
-		for _, p := range g.sources(at) {
-			next[p] = append(next[p], at)
-			missing[at]++
+		sources = g.sources(at, sources[:0])
+		for _, p := range sources {
+			edges = append(edges, sourceEdge{to: at, next: next[p]})
+			next[p] = int32(len(edges))
 		}
-		if missing[at] == 0 {
+		if missing[at] = int32(len(sources)); len(sources) == 0 {
 			q.at = append(q.at, at)
 		}
 	}
@@ -103,7 +108,8 @@ func (g *graph) regionOrder() []int32 {
 	for len(q.at) > 0 {
 		at := heap.Pop(q).(int32)
 		order = append(order, at)
-		for _, n := range next[at] {
+		for e := next[at]; e > 0; e = edges[e-1].next {
+			n := edges[e-1].to
 			if missing[n]--; missing[n] == 0 {
 				heap.Push(q, n)
 			}
@@ -115,9 +121,12 @@ func (g *graph) regionOrder() []int32 {
 	return order
 }
 
-// sources are the clusters that must come before the one at a vertex.
-func (g *graph) sources(at int32) []int32 {
-	var out []int32
+// sourceEdge leads from a cluster to one that reads it; next is the cluster's next
+// edge, plus 1.
+type sourceEdge struct{ to, next int32 }
+
+// sources appends the clusters that must come before the one at a vertex.
+func (g *graph) sources(at int32, out []int32) []int32 {
 	add := func(p int32) {
 		if p != at && g.live(p) && !slices.Contains(out, p) {
 			out = append(out, p)
@@ -187,6 +196,7 @@ func (e *emitter) cluster(at int32) {
 		}
 	}
 	r := Region{Value: v, Kind: c.kind, Owner: g.cs[c.owner].Name(), Why: g.summary(c)}
+	r.Members = make([]*ir.Value, 0, len(c.members))
 	for _, m := range c.members {
 		r.Members = append(r.Members, g.values[m])
 		e.region[m] = len(e.r.Regions)

@@ -3,6 +3,7 @@ package fusion
 import (
 	"slices"
 	"strconv"
+	"unsafe"
 
 	"jitc/ir"
 )
@@ -15,6 +16,9 @@ type explanation struct {
 	cuts []cut
 }
 
+// reasonBytes is about the length of a reason.
+const reasonBytes = 48
+
 // cut is where a decision's reason stands in the text.
 type cut struct{ decision, from, to int }
 
@@ -22,8 +26,9 @@ type cut struct{ decision, from, to int }
 // order, after what was noted about single values, and before siblings.
 func (e *emitter) decisions() {
 	g := e.g
-	x := &explanation{e: e}
-	e.r.Decisions = make([]Decision, 0, len(g.noted)+len(g.refs)+len(g.notes))
+	edges := len(g.refs) + len(g.notes)
+	x := &explanation{e: e, text: make([]byte, 0, edges*reasonBytes), cuts: make([]cut, 0, edges)}
+	e.r.Decisions = make([]Decision, 0, len(g.noted)+edges)
 	for _, d := range g.noted {
 		d.Region = e.region[g.num(d.Producer)]
 		e.r.Decisions = append(e.r.Decisions, d)
@@ -40,7 +45,7 @@ func (e *emitter) decisions() {
 		n.Region = e.region[g.num(n.Consumer)]
 		x.add(n.Decision, n.why, n.via)
 	}
-	all := string(x.text)
+	all := unsafe.String(unsafe.SliceData(x.text), len(x.text)) // written no more
 	for _, c := range x.cuts {
 		e.r.Decisions[c.decision].Reason = all[c.from:c.to]
 	}
