@@ -29,17 +29,19 @@ var verdictNames = [...]string{"merged", "kept apart", "recomputed", "claimed", 
 // String is the verdict's name in reports.
 func (v Verdict) String() string { return verdictNames[v] }
 
-// Decision is one decision of the partition and its reason.
+// Decision is one decision of the partition; Result.Reason says why.
 type Decision struct {
 	Verdict  Verdict
+	why      reason
 	Producer *ir.Value // of the input; for Claimed and RefusedBy the value itself
 	Consumer *ir.Value // of the input; nil for Claimed and RefusedBy
 	Region   int       // the consumer's (or the value's) region in Result.Regions, -1 for none
-	Reason   string    // "%y reads %x in the same iteration space"
+	via      *ir.Value // a third value that the reason mentions
+	text     string    // the reason, where it is an executor's
 }
 
 // reason is why two clusters may not be merged, or why they were. Reasons that
-// name values are completed in explanation.add.
+// name values are completed in Result.Reason.
 type reason uint8
 
 const (
@@ -137,7 +139,7 @@ func (r *Result) Report() string {
 
 func (r *Result) describe(d Decision) string {
 	if d.Consumer == nil {
-		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, d.Reason)
+		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, r.Reason(d))
 	}
-	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, d.Reason)
+	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, r.Reason(d))
 }

@@ -3,32 +3,17 @@ package fusion
 import (
 	"slices"
 	"strconv"
-	"unsafe"
+	"strings"
 
 	"jitc/ir"
 )
 
-// explanation collects decisions. Their texts are written to one buffer and cut
-// from it at the end: a large function has more decisions than values.
-type explanation struct {
-	e    *emitter
-	text []byte
-	cuts []cut
-}
-
-// reasonBytes is about the length of a reason.
-const reasonBytes = 48
-
-// cut is where a decision's reason stands in the text.
-type cut struct{ decision, from, to int }
-
 // decisions lists what became of every edge between members, in the input's
-// order, after what was noted about single values, and before siblings.
+// order, after what was noted about single values, and before siblings. Reasons
+// become text when somebody asks: a large function has more decisions than values.
 func (e *emitter) decisions() {
 	g := e.g
-	edges := len(g.refs) + len(g.notes)
-	x := &explanation{e: e, text: make([]byte, 0, edges*reasonBytes), cuts: make([]cut, 0, edges)}
-	e.r.Decisions = make([]Decision, 0, len(g.noted)+edges)
+	e.r.Decisions = make([]Decision, 0, len(g.noted)+len(g.refs)+len(g.notes))
 	for _, d := range g.noted {
 		d.Region = e.region[g.num(d.Producer)]
 		e.r.Decisions = append(e.r.Decisions, d)
@@ -37,17 +22,13 @@ func (e *emitter) decisions() {
 		refs := g.refsOf(c)
 		for i := range refs {
 			if r := &refs[i]; r.root >= 0 && g.member[r.root] && !repeatedRef(refs[:i], r) {
-				x.edge(c, r)
+				e.edge(c, r)
 			}
 		}
 	}
 	for _, n := range g.notes {
 		n.Region = e.region[g.num(n.Consumer)]
-		x.add(n.Decision, n.why, n.via)
-	}
-	all := unsafe.String(unsafe.SliceData(x.text), len(x.text)) // written no more
-	for _, c := range x.cuts {
-		e.r.Decisions[c.decision].Reason = all[c.from:c.to]
+		e.decide(n.Decision, n.why, n.via)
 	}
 }
 
@@ -57,9 +38,9 @@ func repeatedRef(earlier []ref, r *ref) bool {
 }
 
 // edge decides what became of the operand r of member c.
-func (x *explanation) edge(c int32, r *ref) {
-	g := x.e.g
-	d := Decision{Verdict: KeptApart, Producer: g.values[r.root], Consumer: g.values[c], Region: x.e.region[c]}
+func (e *emitter) edge(c int32, r *ref) {
+	g := e.g
+	d := Decision{Verdict: KeptApart, Producer: g.values[r.root], Consumer: g.values[c], Region: e.region[c]}
 	why := r.why
 	switch {
 	case slices.Contains(g.cluster[g.dag.find(c)].copies, r.root):
@@ -72,29 +53,36 @@ func (x *explanation) edge(c int32, r *ref) {
 	case g.opts.Off:
 		why = switchedOff
 	}
-	x.add(d, why, r.via)
+	e.decide(d, why, r.via)
 }
 
-// add appends a decision and writes its reason, with the names of the values.
-func (x *explanation) add(d Decision, why reason, via int32) {
-	from, s := len(x.text), reasonTexts[why]
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			x.text = append(x.text, s[i])
-			continue
-		}
-		i++
-		v := d.Producer
-		switch {
-		case s[i] == 'c':
-			v = d.Consumer
-		case s[i] == 'v':
-			v = x.e.g.values[via]
-		}
-		x.text = append(x.text, x.e.r.names[v.ID]...)
+// decide appends a decision; via is the number of the value that the reason
+// mentions, if it mentions one.
+func (e *emitter) decide(d Decision, why reason, via int32) {
+	d.why = why
+	if via >= 0 && strings.Contains(reasonTexts[why], "%v") {
+		d.via = e.g.values[via]
 	}
-	x.cuts = append(x.cuts, cut{len(x.e.r.Decisions), from, len(x.text)})
-	x.e.r.Decisions = append(x.e.r.Decisions, d)
+	e.r.Decisions = append(e.r.Decisions, d)
+}
+
+// Reason says why, as a part of a sentence: "%y reads %x in the same iteration
+// space". Values are called by their names in the text form of the input.
+func (r *Result) Reason(d Decision) string {
+	if d.text != "" {
+		return d.text
+	}
+	var b strings.Builder
+	for rest := reasonTexts[d.why]; ; {
+		before, after, found := strings.Cut(rest, "%")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		v := map[byte]*ir.Value{'p': d.Producer, 'c': d.Consumer, 'v': d.via}[after[0]]
+		b.WriteString(r.names[v.ID])
+		rest = after[1:]
+	}
 }
 
 // valueNames gives each value of f the name that the text form prints, by ID.

@@ -198,12 +198,12 @@ func (g *graph) own(n int32) error {
 		if level == Refused {
 			why := c.Name() + ": " + c.Claim(v).Why
 			refusals = append(refusals, why)
-			g.noted = append(g.noted, Decision{Verdict: RefusedBy, Producer: v, Reason: why})
+			g.noted = append(g.noted, Decision{Verdict: RefusedBy, Producer: v, text: why})
 			continue
 		}
 		g.owner[n] = int32(k)
 		if level == Alone || k > 0 {
-			g.noted = append(g.noted, Decision{Verdict: Claimed, Producer: v, Reason: c.Name() + ": " + level.String()})
+			g.noted = append(g.noted, Decision{Verdict: Claimed, Producer: v, text: c.Name() + ": " + level.String()})
 		}
 		return nil
 	}

@@ -119,7 +119,7 @@ func requireMembersOnce(t *testing.T, r *Result) {
 		}
 	}
 	for _, d := range r.Decisions {
-		require.NotEmpty(t, d.Reason)
+		require.NotEmpty(t, r.Reason(d))
 		require.Less(t, d.Region, len(r.Regions))
 	}
 }

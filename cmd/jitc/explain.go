@@ -129,7 +129,7 @@ func (e *explanation) reasons() []reasonCount {
 	out := []reasonCount{}
 	at := map[string]int{}
 	for _, d := range e.parts.Decisions {
-		general := valueName.ReplaceAllString(d.Reason, "%_")
+		general := valueName.ReplaceAllString(e.parts.Reason(d), "%_")
 		key := d.Verdict.String() + general
 		if _, ok := at[key]; !ok {
 			at[key] = len(out)

@@ -131,7 +131,7 @@ func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
 	}
 	for _, d := range e.parts.Decisions {
 		if mine(d.Producer) || d.Consumer != nil && mine(d.Consumer) {
-			w.Decisions = append(w.Decisions, decisionText{e.subject(d), d.Verdict.String(), d.Reason})
+			w.Decisions = append(w.Decisions, decisionText{e.subject(d), d.Verdict.String(), e.parts.Reason(d)})
 		}
 	}
 	return w
