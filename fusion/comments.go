@@ -20,7 +20,7 @@ func (r *Result) Comments() *ir.SourceText {
 			continue
 		}
 		at := r.Regions[d.Region].Value
-		line := fmt.Sprintf("#   %s %s: %s", r.names[d.Producer.ID], d.Verdict, r.Reason(d))
+		line := fmt.Sprintf("#   %s %s: %s", r.Name(d.Producer), d.Verdict, r.Reason(d))
 		if !slices.Contains(text.Above[at], line) {
 			text.Above[at] = append(text.Above[at], line)
 		}

@@ -118,7 +118,7 @@ var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOute
 	epilogue: true, inOrder: true, together: true, siblings: true}
 
 // Name is the text form's name of a value of the input: "%h", "%12".
-func (r *Result) Name(v *ir.Value) string { return r.names[v.ID] }
+func (r *Result) Name(v *ir.Value) string { return r.names()[v.ID] }
 
 // Report prints the regions with their members, and then the decisions, one per
 // line. The text is the same for the same input and claimers.
@@ -127,7 +127,7 @@ func (r *Result) Report() string {
 	for i, g := range r.Regions {
 		names := make([]string, len(g.Members))
 		for j, m := range g.Members {
-			names[j] = r.names[m.ID]
+			names[j] = r.Name(m)
 		}
 		fmt.Fprintf(&b, "region %d (%s, %s): %s: %s\n", i, g.Kind, g.Owner, strings.Join(names, " "), g.Why)
 	}
@@ -139,7 +139,7 @@ func (r *Result) Report() string {
 
 func (r *Result) describe(d Decision) string {
 	if d.Consumer == nil {
-		return fmt.Sprintf("%s %s: %s", r.names[d.Producer.ID], d.Verdict, r.Reason(d))
+		return fmt.Sprintf("%s %s: %s", r.Name(d.Producer), d.Verdict, r.Reason(d))
 	}
-	return fmt.Sprintf("%s -> %s %s: %s", r.names[d.Producer.ID], r.names[d.Consumer.ID], d.Verdict, r.Reason(d))
+	return fmt.Sprintf("%s -> %s %s: %s", r.Name(d.Producer), r.Name(d.Consumer), d.Verdict, r.Reason(d))
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"slices"
+	"sync"
 
 	"jitc/ir"
 )
@@ -11,7 +12,7 @@ import (
 // emit builds the partitioned function and the reasons for its form.
 func (g *graph) emit() *Result {
 	e := &emitter{g: g, out: ir.NewFunc(g.f.Name, g.f.Facts), value: make([]*ir.Value, len(g.values)),
-		region: make([]int, len(g.values)), r: &Result{names: valueNames(g.f)}}
+		region: make([]int, len(g.values)), r: &Result{names: sync.OnceValue(func() []string { return g.f.ValueNames(nil) })}}
 	e.r.F, e.body = e.out, &body{value: make([]*ir.Value, len(g.values))}
 	for i := range e.region {
 		e.region[i] = -1

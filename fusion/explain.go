@@ -2,7 +2,6 @@ package fusion
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"jitc/ir"
@@ -57,10 +56,10 @@ func (e *emitter) edge(c int32, r *ref) {
 }
 
 // decide appends a decision; via is the number of the value that the reason
-// mentions, if it mentions one.
+// mentions, negative if it mentions none.
 func (e *emitter) decide(d Decision, why reason, via int32) {
 	d.why = why
-	if via >= 0 && strings.Contains(reasonTexts[why], "%v") {
+	if via >= 0 {
 		d.via = e.g.values[via]
 	}
 	e.r.Decisions = append(e.r.Decisions, d)
@@ -80,43 +79,7 @@ func (r *Result) Reason(d Decision) string {
 			return b.String()
 		}
 		v := map[byte]*ir.Value{'p': d.Producer, 'c': d.Consumer, 'v': d.via}[after[0]]
-		b.WriteString(r.names[v.ID])
+		b.WriteString(r.Name(v))
 		rest = after[1:]
 	}
-}
-
-// valueNames gives each value of f the name that the text form prints, by ID.
-func valueNames(f *ir.Func) []string {
-	names := make([]string, f.NumIDs)
-	taken := map[string]bool{}
-	text, ends := []byte{}, make([]int, f.NumIDs)
-	n := 0
-	give := func(v *ir.Value) {
-		text = append(text, '%')
-		if v.Name != "" && !taken[v.Name] {
-			taken[v.Name] = true
-			text = append(text, v.Name...)
-		} else {
-			text = strconv.AppendInt(text, int64(n), 10)
-			n++
-		}
-		ends[v.ID] = len(text)
-	}
-	for _, v := range f.Params {
-		give(v)
-	}
-	for _, v := range f.Values {
-		give(v)
-	}
-	all, from := string(text), 0
-	cutName := func(v *ir.Value) {
-		names[v.ID], from = all[from:ends[v.ID]], ends[v.ID]
-	}
-	for _, v := range f.Params {
-		cutName(v)
-	}
-	for _, v := range f.Values {
-		cutName(v)
-	}
-	return names
 }

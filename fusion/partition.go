@@ -63,7 +63,7 @@ type Result struct {
 	// Decisions are in the order of the input's values; see Decision.
 	Decisions []Decision
 
-	names []string // of the input's values, by ID, for reports
+	names func() []string // of the input's values, by ID; made when a report asks
 }
 
 // Region sums up one region of the result.

@@ -87,8 +87,10 @@ func isLabel(name string) bool {
 	return true
 }
 
-// names gives each value of f its printed name, by ID.
-func (p *printer) names(f *Func) []string {
+// ValueNames gives each value of f the name that the text form prints, "%h" or
+// "%12", by ID. Constants that source, which may be nil, knows as written in
+// place have none.
+func (f *Func) ValueNames(source *SourceText) []string {
 	names := make([]string, f.NumIDs)
 	taken := map[string]bool{}
 	n := 0
@@ -105,18 +107,32 @@ func (p *printer) names(f *Func) []string {
 		give(v)
 	}
 	for _, v := range f.Values {
+		if !source.inPlace(v) {
+			give(v)
+		}
+	}
+	return names
+}
+
+// inPlace reports whether v is a constant that was written as an operand.
+func (s *SourceText) inPlace(v *Value) bool {
+	return s != nil && v.Op == OpConstant && s.Literals[v]
+}
+
+// names are the values' names, and the text of constants written in place, by ID.
+func (p *printer) names(f *Func) []string {
+	names := f.ValueNames(p.source)
+	for _, v := range f.Values {
 		if lit := p.literal(v); lit != "" {
 			names[v.ID] = lit
-			continue
 		}
-		give(v)
 	}
 	return names
 }
 
 // literal is the text of a constant that was written in place; else empty.
 func (p *printer) literal(v *Value) string {
-	if !p.source.Literals[v] || v.Op != OpConstant {
+	if !p.source.inPlace(v) {
 		return ""
 	}
 	return AttrString(v.Attrs.Get("value"))

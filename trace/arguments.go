@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"jitc/ir"
@@ -56,12 +55,9 @@ func (f *File) Arguments(s Sources) ([]*tensor.Tensor, map[string]int64, error) 
 
 // paramNames are the parameters' names as the printed form has them, without "%".
 func (f *File) paramNames() []string {
-	names, unnamed := make([]string, len(f.Func.Params)), 0
+	all, names := f.Func.ValueNames(nil), make([]string, len(f.Func.Params))
 	for i, p := range f.Func.Params {
-		if names[i] = p.Name; p.Name == "" {
-			names[i] = strconv.Itoa(unnamed)
-			unnamed++
-		}
+		names[i] = strings.TrimPrefix(all[p.ID], "%")
 	}
 	return names
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"jitc/fusion"
@@ -58,9 +57,9 @@ func (a *app) explainValue(e *explanation, name string) error {
 // find looks for a value by its name in the trace, and then by its name after
 // the passes.
 func (e *explanation) find(name string) (v *ir.Value, isTrace bool) {
-	names := e.traceNames()
+	names := e.Trace.ValueNames(e.file.Source)
 	for _, v := range append(slices.Clone(e.Trace.Params), e.Trace.Values...) {
-		if names[v.ID] == name {
+		if names[v.ID] == "%"+name {
 			return v, true
 		}
 	}
@@ -72,34 +71,16 @@ func (e *explanation) find(name string) (v *ir.Value, isTrace bool) {
 	return nil, false
 }
 
-// traceNames are the names that the text form prints, by ID: a value without one
-// is numbered, constants that stand in place aside.
-func (e *explanation) traceNames() []string {
-	names := make([]string, e.Trace.NumIDs)
-	n := 0
-	for _, v := range append(slices.Clone(e.Trace.Params), e.Trace.Values...) {
-		switch {
-		case v.Name != "":
-			names[v.ID] = v.Name
-		case v.Op == ir.OpConstant && e.file.Source.Literals[v]:
-		default:
-			names[v.ID] = strconv.Itoa(n)
-			n++
-		}
-	}
-	return names
-}
-
 // nearValues suggests names.
 func (e *explanation) nearValues(name string) string {
 	var near, all []string
-	for _, n := range e.traceNames() {
+	for _, n := range e.Trace.ValueNames(e.file.Source) {
 		if n == "" {
 			continue
 		}
-		all = append(all, "%"+n)
-		if len(name) > 0 && (n[0] == name[0]) {
-			near = append(near, "%"+n)
+		all = append(all, n)
+		if len(name) > 0 && n[1] == name[0] {
+			near = append(near, n)
 		}
 	}
 	if len(near) > 0 {
