@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,34 +112,24 @@ func (w *walk) fuse() error {
 
 // compileRegions compiles every distinct region once, side by side.
 func (w *walk) compileRegions(ctx context.Context) error {
-	type result struct {
-		step rt.Step
-		hit  bool
-	}
-	results := make([]result, w.c.Parts.F.NumIDs)
+	w.steps, w.hits = map[int]rt.Step{}, map[int]bool{}
+	var mu sync.Mutex // orders the writes to both
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.engine.pool.Workers())
-	for _, v := range w.c.Parts.F.Values {
+	for _, v := range w.c.Fused.Values {
 		if v.Op != ir.OpFused {
 			continue
 		}
 		group.Go(func() (err error) {
 			defer catch(v, &err)
 			step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[w.c.Parts.Owner[v.ID]])
-			results[v.ID] = result{step, hit}
+			mu.Lock()
+			defer mu.Unlock()
+			w.steps[v.ID], w.hits[v.ID] = step, hit
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	w.steps, w.hits = map[int]rt.Step{}, map[int]bool{}
-	for _, v := range w.c.Parts.F.Values {
-		if v.Op == ir.OpFused {
-			w.steps[v.ID], w.hits[v.ID] = results[v.ID].step, results[v.ID].hit
-		}
-	}
-	return nil
+	return group.Wait()
 }
 
 // catch turns a panic on a compiling goroutine, which would end the process,

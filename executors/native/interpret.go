@@ -10,37 +10,29 @@ import (
 // interpreted is a kernel at concrete sizes whose loop nests are interpreted.
 type interpreted struct {
 	b        *codegen.Bound
-	offsets  []int // by buffer: into the scratch; temporaries only
-	temps    int
-	machines sync.Pool // *machineRun
+	given    []int     // buffers of the caller
+	temps    []part    // temporaries in the scratch
+	scratch  int       // bytes
+	machines sync.Pool // *codegen.Machine
 }
 
 func bindInterpreted(b *codegen.Bound) *interpreted {
-	l := &interpreted{b: b, offsets: make([]int, len(b.Lens))}
-	for i, buf := range b.Kernel.Bufs {
-		if buf.Kind == codegen.Temp {
-			l.offsets[i] = l.temps
-			l.temps += alignUp(int(b.Lens[i]) * buf.DType.Size())
-		}
-	}
+	l := &interpreted{b: b, given: callers(b.Kernel)}
+	l.temps, l.scratch = layOut(b, codegen.Temp)
 	return l
 }
 
 // ScratchBytes is what the temporaries need; a machine has the rest itself.
-func (l *interpreted) ScratchBytes(int) int { return l.temps }
+func (l *interpreted) ScratchBytes(int) int { return l.scratch }
 
 // Run interprets every step, in parallel chunks of its outer points.
 func (l *interpreted) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
 	all := make([][]byte, len(l.b.Lens))
-	n := 0
-	for i, buf := range l.b.Kernel.Bufs {
-		switch buf.Kind {
-		case codegen.Input, codegen.Output:
-			all[i] = bufs[n]
-			n++
-		case codegen.Temp:
-			all[i] = scratch[l.offsets[i]:]
-		}
+	for n, i := range l.given {
+		all[i] = bufs[n]
+	}
+	for _, t := range l.temps {
+		all[t.buf] = scratch[t.offset:]
 	}
 	for i := range l.b.Steps {
 		if err := l.step(i, all, w); err != nil {

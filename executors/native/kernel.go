@@ -95,12 +95,20 @@ func (k *kernel) step(s *codegen.Step) (out stepCode, err error) {
 			return out, err
 		}
 	}
-	o := x64.Options{FastMath: k.opts.FastMath, Listing: k.opts.Dumps}
-	if out.code, err = x64.Compile(k.legal, nest, k.executor.features, o); err != nil {
-		return out, err
-	}
-	out.exe, err = exec.Load(out.code.Bytes)
+	out.leaf, err = k.leaf(nest, nil)
 	return out, err
+}
+
+// leaf makes the machine code of a nest, with stores past the caches to the
+// buffers that nonTemporal marks.
+func (k *kernel) leaf(nest *codegen.Nest, nonTemporal []bool) (leaf, error) {
+	o := x64.Options{FastMath: k.opts.FastMath, Listing: k.opts.Dumps, NonTemporal: nonTemporal}
+	code, err := x64.Compile(k.legal, nest, k.executor.features, o)
+	if err != nil {
+		return leaf{}, err
+	}
+	exe, err := exec.Load(code.Bytes)
+	return leaf{code, exe}, err
 }
 
 func (k *kernel) describe(region *ir.Func) {

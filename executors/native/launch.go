@@ -18,14 +18,16 @@ import (
 //	temporaries | the product's scratch, of the step that needs most |
 //	worker 0: argument block, row buffers | worker 1: ...
 type launch struct {
-	k       *kernel
-	b       *codegen.Bound
-	steps   []boundStep
-	temps   int   // bytes of all temporaries
-	offsets []int // by buffer: into the temporaries or into a worker's rows
-	args    int   // bytes of the largest argument block
-	rows    int   // bytes of a worker's row buffers
-	runs    sync.Pool
+	k     *kernel
+	b     *codegen.Bound
+	steps []boundStep
+	given []int  // buffers of the caller
+	temp  []part // temporaries
+	row   []part // in each worker's rows
+	temps int    // bytes of all temporaries
+	rows  int    // bytes of a worker's row buffers
+	args  int    // bytes of the largest argument block
+	runs  sync.Pool
 }
 
 // boundStep is one step ready to run.
@@ -44,16 +46,9 @@ const alignment = 64
 func alignUp(n int) int { return (n + alignment - 1) &^ (alignment - 1) }
 
 func (k *kernel) bindCode(b *codegen.Bound) (executors.Launch, error) {
-	l := &launch{k: k, b: b, steps: make([]boundStep, len(b.Steps)), offsets: make([]int, len(b.Lens))}
-	for i, buf := range b.Kernel.Bufs {
-		bytes := alignUp(int(b.Lens[i]) * buf.DType.Size())
-		switch buf.Kind {
-		case codegen.Temp:
-			l.offsets[i], l.temps = l.temps, l.temps+bytes
-		case codegen.Row:
-			l.offsets[i], l.rows = l.rows, l.rows+bytes
-		}
-	}
+	l := &launch{k: k, b: b, steps: make([]boundStep, len(b.Steps)), given: callers(b.Kernel)}
+	l.temp, l.temps = layOut(b, codegen.Temp)
+	l.row, l.rows = layOut(b, codegen.Row)
 	for i := range b.Steps {
 		if err := l.bindStep(i); err != nil {
 			return nil, err
@@ -140,14 +135,15 @@ func (l *launch) productBytes(workers int) int {
 
 // Run computes the region.
 func (l *launch) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
-	if need := l.ScratchBytes(w.Workers()); len(scratch) < need {
+	local := l.temps + l.productBytes(w.Workers())
+	if need := local + w.Workers()*(l.args+l.rows); len(scratch) < need {
 		return fmt.Errorf("BUG: native: scratch of %d bytes, need %d", len(scratch), need)
 	}
 	if err := l.checkBuffers(bufs); err != nil {
 		return err
 	}
 	r := l.runs.Get().(*run)
-	r.start(bufs, scratch, w)
+	r.start(bufs, scratch, local, w)
 	r.noteRaces()
 	err := r.steps()
 	r.finish()
@@ -157,15 +153,11 @@ func (l *launch) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
 
 // checkBuffers makes sure that the bound proof holds for the memory given.
 func (l *launch) checkBuffers(bufs [][]byte) error {
-	n := 0
-	for i, buf := range l.b.Kernel.Bufs {
-		if buf.Kind != codegen.Input && buf.Kind != codegen.Output {
-			continue
-		}
+	for n, i := range l.given {
+		buf := l.b.Kernel.Bufs[i]
 		if n >= len(bufs) || int64(len(bufs[n])) < l.b.Lens[i]*int64(buf.DType.Size()) {
 			return fmt.Errorf("BUG: native: buffer %s is missing or short", buf.Name)
 		}
-		n++
 	}
 	return nil
 }
@@ -177,8 +169,7 @@ type run struct {
 	scratch []byte
 	w       executors.Workers
 	workers []worker
-	product int // offset of the product's scratch
-	local   int // offset of worker 0's part
+	local   int // offset in scratch of worker 0's part; the product's ends here
 
 	at    int // step at work
 	chunk func(chunk, worker int)
@@ -203,11 +194,9 @@ func newRun(l *launch) *run {
 func base(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // start points every worker at the buffers.
-func (r *run) start(bufs [][]byte, scratch []byte, w executors.Workers) {
+func (r *run) start(bufs [][]byte, scratch []byte, local int, w executors.Workers) {
 	l := r.l
-	r.bufs, r.scratch, r.w = bufs, scratch, w
-	r.product = l.temps
-	r.local = l.temps + l.productBytes(w.Workers())
+	r.bufs, r.scratch, r.local, r.w = bufs, scratch, local, w
 	for len(r.workers) < w.Workers() {
 		r.workers = append(r.workers, worker{bases: make([]uintptr, len(l.b.Lens)), box: codegen.NewBox(l.maxOuter())})
 	}
@@ -227,18 +216,16 @@ func (l *launch) maxOuter() int {
 
 // place computes a worker's buffer addresses.
 func (r *run) place(i int) {
-	l, n := r.l, 0
+	l, bases := r.l, r.workers[i].bases
+	for n, b := range l.given {
+		bases[b] = base(r.bufs[n])
+	}
+	for _, t := range l.temp {
+		bases[t.buf] = base(r.scratch) + uintptr(t.offset)
+	}
 	rows := base(r.scratch) + uintptr(r.local+i*(l.args+l.rows)+l.args)
-	for b, buf := range l.b.Kernel.Bufs {
-		switch buf.Kind {
-		case codegen.Input, codegen.Output:
-			r.workers[i].bases[b] = base(r.bufs[n])
-			n++
-		case codegen.Temp:
-			r.workers[i].bases[b] = base(r.scratch) + uintptr(l.offsets[b])
-		case codegen.Row:
-			r.workers[i].bases[b] = rows + uintptr(l.offsets[b])
-		}
+	for _, t := range l.row {
+		bases[t.buf] = rows + uintptr(t.offset)
 	}
 }
 
@@ -266,7 +253,7 @@ func (r *run) steps() error {
 func (r *run) multiply(s *boundStep) error {
 	a := r.workers[0].bases[s.gemm.A.Buf]
 	b := r.workers[0].bases[s.gemm.B.Buf]
-	scratch := r.scratch[r.product:r.local]
+	scratch := r.scratch[r.l.temps:r.local]
 	return s.product.Run(r.w, pointer(a), pointer(b), nil, scratch, r.tile)
 }
 
@@ -325,15 +312,11 @@ func (r *run) runTile(w int, batch []int64, m0, m1, n0, n1 int64, tile unsafe.Po
 // noteRaces tells the race detector what machine code will touch, which it
 // cannot see; in builds without it nothing happens.
 func (r *run) noteRaces() {
-	n := 0
-	for _, buf := range r.l.b.Kernel.Bufs {
-		switch buf.Kind {
-		case codegen.Input:
-			exec.RaceRead(unsafe.Pointer(unsafe.SliceData(r.bufs[n])), len(r.bufs[n]))
-			n++
-		case codegen.Output:
-			exec.RaceWrite(unsafe.Pointer(unsafe.SliceData(r.bufs[n])), len(r.bufs[n]))
-			n++
+	for n, b := range r.l.given {
+		note := exec.RaceRead
+		if r.l.b.Kernel.Bufs[b].Kind == codegen.Output {
+			note = exec.RaceWrite
 		}
+		note(unsafe.Pointer(unsafe.SliceData(r.bufs[n])), len(r.bufs[n]))
 	}
 }

@@ -1,10 +1,6 @@
 package native
 
-import (
-	"jitc/codegen"
-	"jitc/codegen/x64"
-	"jitc/executors/native/exec"
-)
+import "jitc/codegen"
 
 // Results that are larger than the last-level cache gain nothing from passing
 // through it: a plain store first reads the line that it overwrites. A second
@@ -62,18 +58,13 @@ func (k *kernel) streaming(i int) (leaf, error) {
 		return f, nil
 	}
 	nest := k.legal.Steps[i].Nest
-	o := x64.Options{FastMath: k.opts.FastMath, NonTemporal: storedOnly(k.legal, nest)}
-	code, err := x64.Compile(k.legal, nest, k.executor.features, o)
-	if err != nil {
-		return leaf{}, err
-	}
-	exe, err := exec.Load(code.Bytes)
+	f, err := k.leaf(nest, storedOnly(k.legal, nest))
 	if err != nil {
 		return leaf{}, err
 	}
 	if k.streamed == nil {
 		k.streamed = map[int]leaf{}
 	}
-	k.streamed[i] = leaf{code, exe}
-	return k.streamed[i], nil
+	k.streamed[i] = f
+	return f, nil
 }
