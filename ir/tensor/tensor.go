@@ -24,6 +24,7 @@ const Alignment = 64
 // Invariant: the storage is aligned to the element size, and every element that
 // the shape can address lies within it.
 type Tensor struct {
+	layout  unsafe.Pointer // *Layout, once someone asked; see Layout
 	dtype   DType
 	shape   []int
 	strides []int
