@@ -206,3 +206,13 @@ func (s *Schema) Place(i int) Place {
 	}
 	return Place{Path: fmt.Sprintf("constant %d", i), Kind: Int}
 }
+
+// epoch counts the changes of guarded globals, of which the process has one set.
+var epoch atomic.Uint64
+
+// Epoch tells how often a guarded global has changed: while it stays the same,
+// so do they all.
+func Epoch() uint64 { return epoch.Load() }
+
+// NextEpoch announces that a guarded global has changed. Call it after the change.
+func NextEpoch() { epoch.Add(1) }
