@@ -98,7 +98,7 @@ func BenchmarkCompileRegion(b *testing.B) {
 	c, err := e.Compile(context.Background(), parse(b, geluChain), nil)
 	require.NoError(b, err)
 	require.Len(b, c.Program.Steps, 1)
-	body := c.Program.Steps[0].Region.Body
+	body := c.Program.Steps[0].Region.Bodies[0]
 	x := native.New(asm.Detect())
 	var d times
 	for b.Loop() {

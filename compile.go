@@ -26,6 +26,10 @@ type Compiled struct {
 	Parts     *fusion.Result
 	Program   *rt.Program
 	Report    *Report
+	// Chain runs the whole trace where data decides sizes of it (see Segments);
+	// nil for others. Fused, Parts and Program are then those of the first segment.
+	Chain    *rt.Chain
+	Segments []*Compiled // what compiling made of the chain's segments, in order
 }
 
 // Compile is the whole walk, from a trace to a linked program:
@@ -41,9 +45,9 @@ func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (
 	}{
 		{"verify", func(context.Context) error { return ir.Verify(f, ir.Surface) }},
 		{"passes", func(context.Context) error { return w.canonicalise(obs) }},
-		{"fusion", func(context.Context) error { return w.fuse() }},
-		{"kernels", w.compileRegions},
-		{"link", func(context.Context) error { return w.link() }},
+		{"fusion", func(ctx context.Context) error { return w.each(ctx, (*walk).fuse) }},
+		{"kernels", func(ctx context.Context) error { return w.each(ctx, (*walk).compileRegions) }},
+		{"link", func(ctx context.Context) error { return w.each(ctx, (*walk).link) }},
 	}
 	for _, s := range stages {
 		start := time.Now()
@@ -63,8 +67,11 @@ func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (
 type walk struct {
 	engine *Engine
 	c      *Compiled
-	steps  map[int]rt.Step // by ID of the region's value
-	hits   map[int]bool    // regions whose kernel was there already
+	steps  map[*ir.Value]rt.Step // of the regions, those in bodies too
+	hits   map[*ir.Value]bool    // regions whose kernel was there already
+
+	segments []passes.Segment // of a trace whose sizes data decides; else nil
+	walks    []*walk          // of the segments
 }
 
 func (w *walk) canonicalise(obs passes.Observer) error {
@@ -80,12 +87,18 @@ func (w *walk) canonicalise(obs passes.Observer) error {
 		KeepComposite: w.engine.claimsComposite,
 	}, observe)
 	w.c.Canonical = f
+	if err == nil {
+		w.split()
+	}
 	return err
 }
 
 // claimsComposite reports whether an executor ahead of the reference computes a
-// composite whole.
+// composite whole, or a chain runs it between its segments.
 func (e *Engine) claimsComposite(v *ir.Value) bool {
+	if v.Is(ir.Dynamic) {
+		return true
+	}
 	for _, x := range e.execs {
 		if x.Name() != executors.Reference && x.Claim(v).Level != fusion.Refused {
 			return true
@@ -94,7 +107,7 @@ func (e *Engine) claimsComposite(v *ir.Value) bool {
 	return false
 }
 
-func (w *walk) fuse() error {
+func (w *walk) fuse(context.Context) error {
 	claimers := make([]fusion.Claimer, len(w.engine.execs))
 	for i, x := range w.engine.execs {
 		claimers[i] = x
@@ -104,7 +117,7 @@ func (w *walk) fuse() error {
 		return err
 	}
 	w.c.Parts, w.c.Fused = parts, parts.F
-	if w.engine.opts.Verify {
+	if w.engine.opts.Verify && len(parts.F.Results) > 0 { // a segment may have nothing to compute
 		return ir.Verify(parts.F, ir.Fused)
 	}
 	return nil
@@ -112,22 +125,22 @@ func (w *walk) fuse() error {
 
 // compileRegions compiles every distinct region once, side by side.
 func (w *walk) compileRegions(ctx context.Context) error {
-	w.steps, w.hits = map[int]rt.Step{}, map[int]bool{}
+	w.steps, w.hits = map[*ir.Value]rt.Step{}, map[*ir.Value]bool{}
 	var mu sync.Mutex // orders the writes to both
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.engine.pool.Workers())
-	for _, v := range w.c.Fused.Values {
-		if v.Op != ir.OpFused {
-			continue
+	for _, part := range w.c.Parts.Parts() {
+		for _, g := range part.Regions {
+			v := g.Value
+			group.Go(func() (err error) {
+				defer catch(v, &err)
+				step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[part.Owner[v.ID]])
+				mu.Lock()
+				defer mu.Unlock()
+				w.steps[v], w.hits[v] = step, hit
+				return err
+			})
 		}
-		group.Go(func() (err error) {
-			defer catch(v, &err)
-			step, hit, err := w.engine.compileRegion(ctx, v, w.engine.execs[w.c.Parts.Owner[v.ID]])
-			mu.Lock()
-			defer mu.Unlock()
-			w.steps[v.ID], w.hits[v.ID] = step, hit
-			return err
-		})
 	}
 	return group.Wait()
 }
@@ -144,7 +157,7 @@ func catch(v *ir.Value, err *error) {
 // canonical form share a kernel. What its executor turns out not to support
 // goes to the reference executor, with the reason kept for the report.
 func (e *Engine) compileRegion(ctx context.Context, v *ir.Value, x executors.Executor) (rt.Step, bool, error) {
-	form := fusion.Canonical(v.Body)
+	form := fusion.Canonical(v.Bodies[0])
 	o := executors.Options{FastMath: e.opts.FastMath, Dumps: e.opts.Dumps}
 	target := fmt.Sprintf("%s/%+v", x.Name(), o)
 	key := form.Key(target)
@@ -192,8 +205,27 @@ func (r refused) Info() executors.Info {
 	return info
 }
 
-func (w *walk) link() error {
-	p, err := rt.Link(w.c.Fused, w.steps)
-	w.c.Program = p
+func (w *walk) link(context.Context) (err error) {
+	w.c.Program, err = linkParts(w.c.Parts, w.steps)
 	return err
+}
+
+// linkParts links a partitioned function, the bodies of its control flow first.
+func linkParts(r *fusion.Result, steps map[*ir.Value]rt.Step) (*rt.Program, error) {
+	byID := map[int]rt.Step{}
+	for _, g := range r.Regions {
+		byID[g.Value.ID] = steps[g.Value]
+	}
+	for _, c := range r.Control {
+		step := rt.Step{Executor: controlExecutor}
+		for _, body := range c.Bodies {
+			p, err := linkParts(body, steps)
+			if err != nil {
+				return nil, err
+			}
+			step.Bodies = append(step.Bodies, p)
+		}
+		byID[c.Value.ID] = step
+	}
+	return rt.Link(r.F, byID)
 }

@@ -2,34 +2,62 @@ package jitc
 
 import (
 	"context"
-	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"jitc/ir"
+	"jitc/ir/call"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
+	"jitc/runtime/guard"
 )
 
-// Function is a trace that can be called. It is compiled once, at the first
-// call, for all sizes that its symbols may take; each exact signature of
-// arguments gets an entry with its own memory plan.
+// Function is a trace that can be called. It is compiled once, at the first call,
+// for all sizes that its symbols may take; each sizes get a recording with its own
+// memory plan. Safe for concurrent use.
 type Function struct {
-	engine *Engine
-	trace  *ir.Func
-	sizes  map[string]int64
-	cache  *rt.Cache
+	engine  *Engine
+	trace   *ir.Func
+	sizes   map[string]int64
+	consts  []call.Const // the values of sizes, by name
+	cache   *rt.Cache
+	schema  *call.Schema
+	buckets []rt.PaddedDim
+	calls   sync.Pool // of *traceCall
 
 	compiling chan struct{} // holds a token while someone looks at compiled
 	compiled  *Compiled
 }
 
+// traceCall is what one call of a Function needs; used again.
+type traceCall struct {
+	call.Call
+	stripe uint32
+}
+
 // Function makes a trace callable. Nothing is compiled yet.
-func (e *Engine) Function(f *ir.Func) *Function { return e.FunctionAt(f, nil) }
+func (e *Engine) Function(f *ir.Func, opts ...FuncOption) *Function {
+	return e.FunctionAt(f, nil, opts...)
+}
 
 // FunctionAt is Function with given values for symbols that no parameter's
 // shape mentions alone.
-func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64) *Function {
-	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1)}
-	fn.cache = rt.NewCache(e.opts.Entries, fn.record)
+func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64, opts ...FuncOption) *Function {
+	var o funcOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1), schema: &call.Schema{}, buckets: o.buckets}
+	for _, name := range f.ValueNames(nil)[:len(f.Params)] {
+		fn.schema.Tensors = append(fn.schema.Tensors, name)
+	}
+	for _, s := range slices.Sorted(maps.Keys(sizes)) {
+		fn.consts = append(fn.consts, call.IntConst(sizes[s]))
+		fn.schema.Consts = append(fn.schema.Consts, call.Place{Path: s, Kind: call.Int})
+	}
+	fn.cache = e.newCache(f.Name, o)
+	fn.calls.New = func() any { return &traceCall{stripe: rt.Stripe()} }
 	return fn
 }
 
@@ -53,51 +81,101 @@ func (fn *Function) Compiled(ctx context.Context) (*Compiled, error) {
 	return fn.compiled, nil
 }
 
-// record builds the entry of a signature: a miss of the cache.
-func (fn *Function) record(ctx context.Context, args []*tensor.Tensor) (*rt.Recording, error) {
-	sizes, err := ir.BindSizes(fn.trace, args, fn.sizes)
+// fromTrace makes the one entry of a Function.
+type fromTrace struct{ fn *Function }
+
+// Schema names the parameters.
+func (t fromTrace) Schema(*call.Call) *call.Schema { return t.fn.schema }
+
+// Trace is the trace, if the call fits it.
+func (t fromTrace) Trace(_ context.Context, c *call.Call, _ *rt.Spec) (*rt.Traced, error) {
+	if _, err := ir.BindSizes(t.fn.trace, c.Tensors, t.fn.sizes); err != nil {
+		return nil, err
+	}
+	gs, sources, err := t.fn.guards()
 	if err != nil {
 		return nil, err
 	}
-	c, err := fn.Compiled(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c.Program.Record(sizes, fn.engine.pool.Workers())
+	tr := &rt.Traced{F: t.fn.trace, Guards: gs, Sources: sources, Preset: t.fn.sizes, Schema: t.fn.schema}
+	return tr, pad(tr, t.fn.buckets)
 }
 
-// Lookup returns the entry for arguments, building it if need be.
-func (fn *Function) Lookup(ctx context.Context, args ...*tensor.Tensor) (*rt.Entry, error) {
-	for i, a := range args {
-		if a == nil {
-			return nil, fmt.Errorf("@%s: argument %d is nil", fn.trace.Name, i)
-		}
+// guards are those under which calls may run the trace.
+func (fn *Function) guards() ([]guard.Guard, []guard.Source, error) {
+	presets := map[string]int{}
+	for i, s := range slices.Sorted(maps.Keys(fn.sizes)) {
+		presets[s] = i
 	}
-	return fn.cache.Lookup(ctx, args)
+	return guard.FromFunc(fn.trace, nil, presets)
+}
+
+// Compile compiles the trace once.
+func (t fromTrace) Compile(ctx context.Context, tr *rt.Traced) (*rt.Compiled, error) {
+	if tr.Padded != nil {
+		return t.fn.engine.compileEntry(ctx, tr)
+	}
+	c, err := t.fn.Compiled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return entryOf(c), nil
+}
+
+// Lookup returns the admission of arguments: their entry, and its recording at
+// their sizes, which it makes if need be.
+func (fn *Function) Lookup(ctx context.Context, args ...*tensor.Tensor) (*rt.Admission, error) {
+	c := fn.begin(args)
+	defer fn.end(c)
+	return fn.find(ctx, c)
+}
+
+func (fn *Function) begin(args []*tensor.Tensor) *traceCall {
+	c := fn.calls.Get().(*traceCall)
+	c.Tensors = append(c.Tensors, args...)
+	c.Consts = fn.consts
+	return c
+}
+
+func (fn *Function) end(c *traceCall) {
+	clear(c.Tensors)
+	c.Tensors = c.Tensors[:0]
+	fn.calls.Put(c)
+}
+
+func (fn *Function) find(ctx context.Context, c *traceCall) (*rt.Admission, error) {
+	if a := fn.cache.Hit(ctx, &c.Call, c.stripe); a != nil {
+		return a, nil
+	}
+	return fn.cache.Resolve(ctx, &c.Call, fromTrace{fn}, c.stripe)
 }
 
 // Call computes the function on arguments, in parameter order, into new tensors.
 func (fn *Function) Call(ctx context.Context, args ...*tensor.Tensor) ([]*tensor.Tensor, error) {
-	entry, err := fn.Lookup(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	results := entry.Recording.Results()
-	if err := entry.Recording.Run(args, results, fn.engine.pool); err != nil {
-		return nil, err
-	}
-	return results, nil
+	return fn.run(ctx, nil, args)
 }
 
 // CallInto is Call into given results: contiguous tensors of the result types
 // that share memory with nothing else. A steady call allocates nothing.
 func (fn *Function) CallInto(ctx context.Context, results, args []*tensor.Tensor) error {
-	entry, err := fn.Lookup(ctx, args...)
-	if err != nil {
-		return err
+	if results == nil {
+		results = []*tensor.Tensor{}
 	}
-	return entry.Recording.Run(args, results, fn.engine.pool)
+	_, err := fn.run(ctx, results, args)
+	return err
+}
+
+func (fn *Function) run(ctx context.Context, results, args []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	c := fn.begin(args)
+	defer fn.end(c)
+	a, err := fn.find(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return a.Run(&c.Call, results, fn.engine.pool)
 }
 
 // Stats counts what happened to the function's entries.
 func (fn *Function) Stats() rt.CacheStats { return fn.cache.Stats() }
+
+// SetStance is the stance of calls whose context has none.
+func (fn *Function) SetStance(s Stance) { fn.cache.SetStance(s) }

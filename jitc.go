@@ -15,7 +15,11 @@ package jitc
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
+	"slices"
+	"sync"
+	"weak"
 
 	"jitc/executors"
 	"jitc/executors/native/pool"
@@ -44,12 +48,13 @@ type Options struct {
 	Dumps bool
 	// Kernels bounds the kernels kept; 0: runtime.DefaultKernels.
 	Kernels int
-	// Entries bounds the signatures that each Function keeps; 0: DefaultEntries.
-	Entries int
+	// Limits are those of functions that set none of their own.
+	Limits rt.Limits
+	// Recompiles bounds the compilations of all functions together; 0: no bound.
+	Recompiles int
+	// Log gets recompiles with their reasons, and warnings; nil: nobody does.
+	Log *slog.Logger
 }
-
-// DefaultEntries is the number of signatures a Function keeps by default.
-const DefaultEntries = 256
 
 // Engine owns what compiled functions share: the executors, the kernel cache
 // and the workers.
@@ -58,6 +63,10 @@ type Engine struct {
 	execs   []executors.Executor
 	kernels *rt.KernelCache
 	pool    *pool.Pool
+	budget  *rt.Budget
+
+	mu     sync.Mutex
+	caches []weak.Pointer[rt.Cache] // of the functions
 }
 
 // NewEngine returns an engine. Its error names an executor that is unknown or
@@ -76,10 +85,46 @@ func NewEngine(o Options) (*Engine, error) {
 	if o.Kernels == 0 {
 		o.Kernels = rt.DefaultKernels
 	}
-	if o.Entries == 0 {
-		o.Entries = DefaultEntries
+	return &Engine{opts: o, execs: execs, kernels: rt.NewKernelCache(o.Kernels), pool: pool.New(o.Threads),
+		budget: rt.NewBudget(o.Recompiles)}, nil
+}
+
+// newCache makes the cache of a function.
+func (e *Engine) newCache(name string, o funcOptions) *rt.Cache {
+	if o.limits == (rt.Limits{}) {
+		o.limits = e.opts.Limits
 	}
-	return &Engine{opts: o, execs: execs, kernels: rt.NewKernelCache(o.Kernels), pool: pool.New(o.Threads)}, nil
+	c := rt.NewCache(rt.Config{Name: name, Limits: o.limits, Marks: o.marks, Separate: o.separate,
+		Workers: e.pool.Workers(), Budget: e.budget, Log: e.opts.Log})
+	if o.stance != (Stance{}) {
+		c.SetStance(o.stance)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.caches = slices.DeleteFunc(e.caches, func(w weak.Pointer[rt.Cache]) bool { return w.Value() == nil })
+	e.caches = append(e.caches, weak.Make(c))
+	return c
+}
+
+// Stats are the statistics of an engine.
+type Stats struct {
+	Functions []rt.CacheStats `json:"functions"` // of those in use, in the order in which they were made
+	Kernels   rt.KernelStats  `json:"kernels"`
+	Arenas    rt.ArenaStats   `json:"arenas"` // of the process
+}
+
+// Stats returns what the engine's functions did so far.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	caches := slices.Clone(e.caches)
+	e.mu.Unlock()
+	s := Stats{Kernels: e.kernels.Stats(), Arenas: rt.Arenas()}
+	for _, w := range caches {
+		if c := w.Value(); c != nil {
+			s.Functions = append(s.Functions, c.Stats())
+		}
+	}
+	return s
 }
 
 // Executors lists the engine's executors, first choice first.

@@ -1,9 +1,12 @@
 package jitc
 
 import (
+	"fmt"
 	"time"
 
 	"jitc/executors"
+	"jitc/fusion"
+	rt "jitc/runtime"
 )
 
 // Report says what a compilation did, and how long it took. Fusion's decisions
@@ -27,11 +30,12 @@ type PassReport struct {
 	Time   time.Duration `json:"time"`   // ns
 }
 
-// RegionReport describes one region of the linked program.
+// RegionReport describes one step of the linked program: a region or control flow.
 type RegionReport struct {
 	ID       int            `json:"id"` // of the region's value in the fused function
 	Name     string         `json:"name"`
-	Ops      []string       `json:"ops"` // of the body, in order
+	In       string         `json:"in,omitempty"` // the body of control flow that holds it, "r.body"
+	Ops      []string       `json:"ops"`          // of the region, in order; of control flow, the op itself
 	Executor string         `json:"executor"`
 	Key      string         `json:"key"`    // prefix of the canonical form's hash
 	Cached   bool           `json:"cached"` // the kernel existed before this region asked
@@ -56,20 +60,65 @@ func (r *Report) Time() time.Duration {
 func (r *Report) Kernels() int {
 	seen := map[string]bool{}
 	for _, g := range r.Regions {
-		seen[g.Key] = true
+		if g.Kind != ControlKind {
+			seen[g.Key] = true
+		}
 	}
 	return len(seen)
 }
 
 func (w *walk) report() {
-	for _, step := range w.c.Program.Steps {
-		info := step.Kernel.Info()
-		r := RegionReport{ID: step.Region.ID, Name: step.Region.Name, Executor: step.Executor, Key: step.Key,
-			Cached: w.hits[step.Region.ID], Info: info, Kind: info.Kind, Detail: info.Detail, Code: info.Code,
-			Bytes: info.Bytes.String(), Flops: info.Flops.String()}
-		for _, v := range step.Region.Body.Values {
-			r.Ops = append(r.Ops, v.Op.String())
-		}
-		w.c.Report.Regions = append(w.c.Report.Regions, r)
+	if w.walks != nil {
+		w.reportChain()
+		return
 	}
+	for _, s := range w.c.Steps() {
+		w.c.Report.Regions = append(w.c.Report.Regions, w.reportStep(s))
+	}
+}
+
+// controlExecutor is who runs control flow, in reports.
+const controlExecutor = "runtime"
+
+func (w *walk) reportStep(s Step) RegionReport {
+	r := RegionReport{ID: s.Region.ID, Name: s.Region.Name, In: s.In, Executor: s.Executor, Key: s.Key, Cached: w.hits[s.Region]}
+	if s.Bodies != nil {
+		r.Key, r.Kind, r.Ops = "", ControlKind, []string{s.Region.Op.String()}
+		r.Detail = fmt.Sprintf("%d bodies", len(s.Bodies))
+		return r
+	}
+	info := s.Kernel.Info()
+	r.Info, r.Kind, r.Detail, r.Code, r.Bytes, r.Flops = info, info.Kind, info.Detail, info.Code, info.Bytes.String(), info.Flops.String()
+	for _, v := range s.Region.Bodies[0].Values {
+		r.Ops = append(r.Ops, v.Op.String())
+	}
+	return r
+}
+
+// ControlKind is the kind of a step that runs bodies rather than a kernel.
+const ControlKind = "control flow"
+
+// Step is a step of the program or of a body of its control flow.
+type Step struct {
+	*rt.Step
+	In string // the body that holds it, "r.body", "r.body/c.then"; empty for the program's own
+}
+
+// Steps are the steps of the program, and behind them those of the bodies of its
+// control flow, in the order of Report.Regions.
+func (c *Compiled) Steps() []Step {
+	var out []Step
+	var walk func(p *rt.Program, in string)
+	walk = func(p *rt.Program, in string) {
+		for i := range p.Steps {
+			out = append(out, Step{&p.Steps[i], in})
+		}
+		for i := range p.Steps {
+			for k, body := range p.Steps[i].Bodies {
+				walk(body, fusion.BodyPath(in, p.Steps[i].Region, k))
+			}
+		}
+	}
+	walk(c.Program, "")
+	return out
 }

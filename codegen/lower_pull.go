@@ -103,7 +103,11 @@ func (p *puller) pullNew(v *ir.Value, at []affine) *node {
 	}
 	point, ok := points[v.Op]
 	if !ok {
-		p.stop(retry{never: "op " + v.Op.String() + " is not primitive: decompose it first"})
+		why := " is not primitive: decompose it first"
+		if v.Is(ir.Dynamic) {
+			why = " has a size that data gives: no kernel can have it"
+		}
+		p.stop(retry{never: "op " + v.Op.String() + why})
 		return p.poison(v)
 	}
 	if p.seen[v]++; p.seen[v] > maxAccesses {

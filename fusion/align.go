@@ -73,6 +73,8 @@ type crossedRef struct {
 // between them are.
 func clusterReason(x, y *cluster) reason {
 	switch {
+	case x.kind == Barrier || y.kind == Barrier:
+		return controlFlow
 	case x.owner != y.owner:
 		return otherOwner
 	case x.kind == Sealed || y.kind == Sealed:

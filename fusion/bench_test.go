@@ -65,7 +65,7 @@ func hub(t testing.TB, n int) *ir.Func {
 // BenchmarkKeyOf computes the key of a layer normalisation.
 func BenchmarkKeyOf(b *testing.B) {
 	r := partition(b, primitive(b, parse(b, layerNorm), nil), native, Options{})
-	body := r.F.Values[0].Body
+	body := r.F.Values[0].Bodies[0]
 	b.ReportAllocs()
 	for b.Loop() {
 		KeyOf(body, "target")

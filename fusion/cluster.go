@@ -22,9 +22,11 @@ const (
 	Contraction
 	// Sealed: a single value that shares its region with no other.
 	Sealed
+	// Barrier: control flow, or one result of it: in no region.
+	Barrier
 )
 
-var kindNames = [...]string{"loop", "reduction", "contraction", "alone"}
+var kindNames = [...]string{"loop", "reduction", "contraction", "alone", "control flow"}
 
 // String is the kind's name in reports.
 func (k Kind) String() string { return kindNames[k] }
@@ -61,6 +63,8 @@ var sealedOps = map[ir.Op]bool{ir.OpPatches: true}
 func (g *graph) memberKind(n int32) Kind {
 	v := g.values[n]
 	switch {
+	case isBarrier(v):
+		return Barrier
 	case g.alone(n) || sealedOps[v.Op] || v.Is(ir.Effect) || v.Is(ir.Random):
 		return Sealed
 	case v.Is(ir.Contract):

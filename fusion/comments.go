@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"jitc/ir"
@@ -23,6 +24,11 @@ func (r *Result) Comments() *ir.SourceText {
 		line := fmt.Sprintf("#   %s %s: %s", r.Name(d.Producer), d.Verdict, r.Reason(d))
 		if !slices.Contains(text.Above[at], line) {
 			text.Above[at] = append(text.Above[at], line)
+		}
+	}
+	for _, c := range r.Control {
+		for _, body := range c.Bodies {
+			maps.Copy(text.Above, body.Comments().Above)
 		}
 	}
 	return text

@@ -75,6 +75,7 @@ const (
 	differentWays
 	littleShared
 	switchedOff
+	controlFlow
 	numReasons
 )
 
@@ -111,6 +112,7 @@ var reasonTexts = [numReasons]string{
 	differentWays:   "%c reads %p in several ways, and would compute it for each",
 	littleShared:    "they share too little of what they read",
 	switchedOff:     "fusion is off",
+	controlFlow:     "control flow is in no region",
 }
 
 // mergeReasons are the reasons for a merge.
@@ -120,8 +122,8 @@ var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOute
 // Name is the text form's name of a value of the input: "%h", "%12".
 func (r *Result) Name(v *ir.Value) string { return r.names()[v.ID] }
 
-// Report prints the regions with their members, and then the decisions, one per
-// line. The text is the same for the same input and claimers.
+// Report prints the regions with their members, then the decisions, one per line,
+// and then the same of each body of control flow. The text is the same for the same input and claimers.
 func (r *Result) Report() string {
 	var b strings.Builder
 	for i, g := range r.Regions {
@@ -134,7 +136,20 @@ func (r *Result) Report() string {
 	for _, d := range r.Decisions {
 		fmt.Fprintf(&b, "%s\n", r.describe(d))
 	}
+	for _, c := range r.Control {
+		for i, body := range c.Bodies {
+			fmt.Fprintf(&b, "%s\n", r.bodyName(c, i))
+			for line := range strings.Lines(body.Report()) {
+				b.WriteString("  " + line)
+			}
+		}
+	}
 	return b.String()
+}
+
+// bodyName names a body of control flow: "%r, cond: then".
+func (r *Result) bodyName(c Control, i int) string {
+	return fmt.Sprintf("%s, %s: %s", r.Name(c.Of), c.Of.Op, ir.BodyRole(c.Of.Op, i))
 }
 
 func (r *Result) describe(d Decision) string {

@@ -77,7 +77,7 @@ func (g *graph) live(at int32) bool {
 	if !g.member[at] || c == nil {
 		return false
 	}
-	return len(c.exports) > 0 || slices.ContainsFunc(c.members, func(n int32) bool { return g.values[n].Is(ir.Effect) })
+	return len(c.exports) > 0 || slices.ContainsFunc(c.members, func(n int32) bool { return g.values[n].MustRun() })
 }
 
 // regionOrder lists the clusters in a topological order: of those whose operands
@@ -170,13 +170,17 @@ func (q *queue) Pop() any {
 	return x
 }
 
-// cluster emits one region and the projections of its results.
+// cluster emits one region and the projections of its results, or control flow.
 func (e *emitter) cluster(at int32) {
 	g, c := e.g, e.g.cluster[at]
+	if c.kind == Barrier {
+		e.control(c.members[0])
+		return
+	}
 	b := newBody(g, c, e.body)
 	e.body = b
 	last := g.values[c.members[len(c.members)-1]]
-	v := &ir.Value{Op: ir.OpFused, Body: b.f, Pos: last.Pos}
+	v := &ir.Value{Op: ir.OpFused, Bodies: []*ir.Func{b.f}, Pos: last.Pos}
 	v.Args = make([]*ir.Value, 0, len(b.inputs))
 	for _, in := range b.inputs {
 		v.Args = append(v.Args, e.value[in])

@@ -20,7 +20,7 @@ func (e *emitter) decisions() {
 	for c := range int32(len(g.values)) {
 		refs := g.refsOf(c)
 		for i := range refs {
-			if r := &refs[i]; r.root >= 0 && g.member[r.root] && !repeatedRef(refs[:i], r) {
+			if r := &refs[i]; r.root >= 0 && g.member[r.root] && g.values[c].Op != ir.OpGet && !repeatedRef(refs[:i], r) {
 				e.edge(c, r)
 			}
 		}

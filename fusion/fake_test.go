@@ -77,25 +77,40 @@ func partition(t testing.TB, f *ir.Func, cs []Claimer, o Options) *Result {
 	require.NoError(t, err)
 	require.Equal(t, before, f.String(), "the input was modified")
 	require.NoError(t, ir.Verify(r.F, ir.Fused))
+	requireForm(t, r, cs, o.withDefaults())
+	return r
+}
+
+// requireForm checks the form of a partition, and of those of bodies.
+func requireForm(t testing.TB, r *Result, cs []Claimer, o Options) {
+	t.Helper()
 	require.Len(t, r.Owner, r.F.NumIDs)
-	o = o.withDefaults()
-	at := 0
+	at, control := 0, 0
 	for _, v := range r.F.Values {
 		switch v.Op {
 		case ir.OpFused:
 			require.Same(t, v, r.Regions[at].Value)
 			require.Equal(t, r.Regions[at].Owner, cs[r.Owner[v.ID]].Name())
 			if n := len(r.Regions[at].Members); n > 1 {
-				require.LessOrEqual(t, len(v.Body.Values), o.MaxOps)
-				require.LessOrEqual(t, len(v.Body.Params)+len(v.Body.Results), o.MaxOperands)
+				require.LessOrEqual(t, len(v.Bodies[0].Values), o.MaxOps)
+				require.LessOrEqual(t, len(v.Bodies[0].Params)+len(v.Bodies[0].Results), o.MaxOperands)
 			}
 			at++
 		case ir.OpGet:
 			require.Equal(t, -1, r.Owner[v.ID])
+		case ir.OpCond, ir.OpWhile, ir.OpScan:
+			require.Equal(t, -1, r.Owner[v.ID])
+			c := r.Control[control]
+			require.Same(t, v, c.Value)
+			for i, body := range c.Bodies {
+				require.Same(t, v.Bodies[i], body.F)
+				requireForm(t, body, cs, o)
+			}
+			control++
 		default:
 			require.True(t, isData(v), "%s outside of regions", v.Op)
 		}
 	}
 	require.Len(t, r.Regions, at)
-	return r
+	require.Len(t, r.Control, control)
 }

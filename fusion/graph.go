@@ -38,6 +38,7 @@ type graph struct {
 	noted   []Decision // about single values
 	notes   []note     // about siblings
 	crossed []crossedRef
+	bodies  map[int32][]*Result // of control flow
 }
 
 // maxDepth bounds chains of views, which are walked once per reader.
@@ -69,7 +70,7 @@ func newGraph(f *ir.Func, cs []Claimer, o Options) (*graph, error) {
 		g.add(p)
 	}
 	for _, v := range f.Values {
-		if v.Is(ir.Structural) {
+		if v.Is(ir.Structural) && !isBarrier(v) {
 			return nil, fmt.Errorf("%s: %s: the function has been partitioned already", v.Pos, v.Op)
 		}
 		g.add(v)
@@ -82,6 +83,9 @@ func newGraph(f *ir.Func, cs []Claimer, o Options) (*graph, error) {
 		g.isResult[g.num(r)] = true
 	}
 	if err := g.claim(); err != nil {
+		return nil, err
+	}
+	if err := g.partitionBodies(); err != nil {
 		return nil, err
 	}
 	g.connect()
@@ -136,6 +140,12 @@ func (g *graph) claim() error {
 		if isData(v) {
 			continue
 		}
+		if isBarrier(v) {
+			if g.member[n] = w.member[n] || v.MustRun(); g.member[n] {
+				w.operands(v, 0, true)
+			}
+			continue
+		}
 		if w.member[n] || v.Is(ir.Effect) {
 			if err := g.own(n); err != nil {
 				return err
@@ -182,10 +192,11 @@ func (g *graph) looksThrough(n int32, k int) bool {
 }
 
 // alone reports whether a member's region holds nothing else, sources and views
-// included: its owner says so, or it is a composite that is taken as it stands.
+// included: its owner says so, it is a composite that is taken as it stands, or it
+// is in no region.
 func (g *graph) alone(n int32) bool {
 	v := g.values[n]
-	return g.level(n, int(g.owner[n])) != Fusible || v.Op.Composite() && !v.Is(ir.Contract)
+	return isBarrier(v) || g.level(n, int(g.owner[n])) != Fusible || v.Op.Composite() && !v.Is(ir.Contract)
 }
 
 // own finds the first claimer that takes a value.
@@ -271,7 +282,7 @@ func (g *graph) connectMember(c int32) {
 		r.access = r.access.at(v, i)
 		g.refs = append(g.refs, r)
 	}
-	if v.Is(ir.Effect) || v.Is(ir.Random) {
+	if v.HasEffect() {
 		if e := len(g.effects); e > 0 {
 			g.order = append(g.order, [2]int32{g.effects[e-1], c})
 		}

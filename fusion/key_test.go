@@ -81,7 +81,7 @@ func bodies(t testing.TB, seed uint64) []*ir.Func {
 	var out []*ir.Func
 	for _, v := range partition(t, f, native, Options{}).F.Values {
 		if v.Op == ir.OpFused {
-			out = append(out, v.Body)
+			out = append(out, v.Bodies[0])
 		}
 	}
 	return out
@@ -242,7 +242,7 @@ func TestLayersOfOneTraceShareKeys(t *testing.T) {
 	r := partition(t, primitive(t, parse(t, b.String()), nil), native, Options{})
 	keys := map[Key]int{}
 	for _, g := range r.Regions {
-		keys[KeyOf(g.Value.Body, "")]++
+		keys[KeyOf(g.Value.Bodies[0], "")]++
 	}
 	assert.Len(t, r.Regions, 8)
 	assert.Len(t, keys, 2)

@@ -57,6 +57,7 @@ func (g *graph) mergeOperands(c int32) (again bool) {
 var permanent = [numReasons]bool{
 	otherOwner: true, takenAlone: true, fromMemory: true, searchBudget: true, cycle: true, opLimit: true,
 	otherAxes: true, contractionEnds: true, twoContractions: true, reductionFirst: true, isResult: true,
+	controlFlow: true,
 }
 
 // byBenefit orders the operands that are members: contractions first, then by
@@ -151,7 +152,7 @@ func (g *graph) mergeSiblings() {
 func (g *graph) fullReaders() [][]int32 {
 	readers := make([][]int32, len(g.values))
 	for c := range int32(len(g.values)) {
-		if g.readRole(c) != full {
+		if g.readRole(c) != full || isBarrier(g.values[c]) {
 			continue
 		}
 		for i, r := range g.refsOf(c) {
@@ -184,7 +185,7 @@ func (g *graph) mergeSiblingPair(n, first, second int32) {
 		why, via = g.commit(a, b, alignment{how: sameFit, kind: max(x.kind, y.kind),
 			space: frame.space, red: frame.red, rows: frame.rows})
 	}
-	if why == otherSpace || why == otherOwner || why == takenAlone || why == cycle {
+	if why == otherSpace || why == otherOwner || why == takenAlone || why == cycle || why == controlFlow {
 		return // too common to be worth a line
 	}
 	d := Decision{Verdict: KeptApart, Producer: g.values[first], Consumer: g.values[second]}

@@ -11,7 +11,8 @@
 // Values that have a kernel to themselves or share one are the members of
 // regions. Sources (splat constants, iota) and views at affine addresses cost
 // nothing where they are read, so they belong to no region: each region that
-// reads through them holds its own copy. Members are merged greedily along the
+// reads through them holds its own copy. Control flow belongs to none either: its
+// bodies are partitioned each on its own. Members are merged greedily along the
 // edges between them, a producer with its consumer first, siblings that read
 // the same data afterwards; at the end a cheap producer is recomputed by its
 // readers where that saves memory traffic.
@@ -52,8 +53,9 @@ func (o Options) withDefaults() Options {
 
 // Result is a partitioned function and the reasons for its form.
 type Result struct {
-	// F is in the Fused dialect: regions, projections of regions with several
-	// results, and constants with data, which are operands of regions.
+	// F is in the Fused dialect: regions, control flow whose bodies are partitioned
+	// too, projections of those with several results, and constants with data,
+	// which are operands.
 	F *ir.Func
 	// Owner gives, by value ID of F, the index of the claimer that computes a
 	// region; -1 for parameters and for values that are no region.
@@ -62,6 +64,9 @@ type Result struct {
 	Regions []Region
 	// Decisions are in the order of the input's values; see Decision.
 	Decisions []Decision
+	// Control is the control flow outside of F's regions, with the partitions of
+	// its bodies, in the order in which F lists it.
+	Control []Control
 
 	names func() []string // of the input's values, by ID; made when a report asks
 }

@@ -70,13 +70,18 @@ func requireNothingLost(t *testing.T, f *ir.Func, r *Result) {
 		}
 	}
 	for _, v := range r.F.Values {
-		if isData(v) {
+		if isData(v) || isBarrier(v) {
 			got[kind{v.Op, v.Type.String()}]++
 		}
 		if v.Op == ir.OpFused {
-			for _, x := range v.Body.Values {
+			for _, x := range v.Bodies[0].Values {
 				got[kind{x.Op, x.Type.String()}]++
 			}
+		}
+	}
+	for _, c := range r.Control {
+		for i, body := range c.Bodies {
+			requireNothingLost(t, c.Of.Bodies[i], body)
 		}
 	}
 	for k, n := range want {
@@ -96,13 +101,13 @@ func requireOwned(t *testing.T, r *Result, cs []Claimer) {
 	t.Helper()
 	for _, v := range r.F.Values {
 		if v.Op != ir.OpFused {
-			continue
+			continue // bodies of control flow: requireForm and requireNothingLost
 		}
 		owner := cs[r.Owner[v.ID]]
-		for _, x := range v.Body.Values {
+		for _, x := range v.Bodies[0].Values {
 			level := owner.Claim(x).Level
 			require.NotEqual(t, Refused, level, "%s in a region of %s", x.Op, owner.Name())
-			require.True(t, level == Fusible || len(v.Body.Values) == 1, "%s is not alone", x.Op)
+			require.True(t, level == Fusible || len(v.Bodies[0].Values) == 1, "%s is not alone", x.Op)
 		}
 	}
 }
@@ -148,12 +153,18 @@ func TestRandomFunctionsKeepTheirMeaning(t *testing.T) {
 func TestGeneratedFunctionsKeepTheirMeaning(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 12))
-		f := irgen.Func(rng, irgen.Options{Values: 5 + rng.IntN(60), Static: seed%3 == 0})
+		f := irgen.Func(rng, irgen.Options{Values: 5 + rng.IntN(60), Static: seed%3 == 0, Control: seed%2 == 0})
 		cs := randomClaimers(rng)
 		r := partition(t, f, cs, Options{Off: seed%10 == 0})
 		requireNothingLost(t, f, r)
 		requireOwned(t, r, cs)
 		requireMembersOnce(t, r)
+		for _, c := range r.Control {
+			for _, body := range c.Bodies {
+				requireOwned(t, body, cs)
+				requireMembersOnce(t, body)
+			}
+		}
 		sizes := irgen.Sizes(rng, f)
 		args := irgen.Args(rng, f, sizes)
 		want, err := ir.Eval(f, args, sizes)
@@ -166,7 +177,7 @@ func TestGeneratedFunctionsKeepTheirMeaning(t *testing.T) {
 			require.Equal(t, x, y, "seed %d, result %d", seed, i)
 		}
 		for _, g := range r.Regions {
-			form := Canonical(g.Value.Body)
+			form := Canonical(g.Value.Bodies[0])
 			require.NoError(t, ir.Verify(form.F, ir.Surface), "seed %d\n%s", seed, form.F)
 		}
 	}
@@ -253,7 +264,7 @@ func TestEffectsStayInOrder(t *testing.T) {
 		r := partition(t, f, native, Options{})
 		for _, v := range r.F.Values {
 			if v.Op == ir.OpFused {
-				for _, x := range v.Body.Values {
+				for _, x := range v.Bodies[0].Values {
 					if x.Op == ir.OpCbrt {
 						got = append(got, x.Name)
 					}

@@ -138,7 +138,7 @@ func (r *recomputation) consider(n int32) {
 func (r *recomputation) fits(n int32, c cone, at int32) bool {
 	g := r.g
 	reader := g.cluster[at]
-	if reader.kind == Sealed || reader.owner != g.cluster[g.dag.find(n)].owner || reader.ops+c.ops > g.opts.MaxOps {
+	if reader.kind == Sealed || reader.kind == Barrier || reader.owner != g.cluster[g.dag.find(n)].owner || reader.ops+c.ops > g.opts.MaxOps {
 		return false
 	}
 	operands := len(reader.exports) + len(reader.inputs) - 1

@@ -42,12 +42,19 @@ func (b *Builder) EmitAttrs(op Op, args []*Value, attrs Attrs) *Value {
 // EmitRegion appends a fused region: body applied to args. Its type is the
 // body's result type, a tuple if there are several.
 func (b *Builder) EmitRegion(body *Func, args []*Value) *Value {
-	return b.add(&Value{Op: OpFused, Args: args, Body: body, Pos: b.Pos})
+	return b.EmitControl(OpFused, args, []*Func{body})
+}
+
+// EmitControl appends op(args){attrs} of an op that has bodies, such as cond. The
+// bodies have b.F's facts, and their types are held against the operands'. After
+// an error it returns nil.
+func (b *Builder) EmitControl(op Op, args []*Value, bodies []*Func, attrs ...Attr) *Value {
+	return b.add(&Value{Op: op, Args: args, Attrs: NewAttrs(attrs...), Bodies: bodies, Pos: b.Pos})
 }
 
 // Clone appends a copy of v with other operands; the type is inferred anew.
 func (b *Builder) Clone(v *Value, args []*Value) *Value {
-	return b.add(&Value{Op: v.Op, Args: args, Attrs: v.Attrs, Body: v.Body, Name: v.Name, Pos: v.Pos})
+	return b.add(&Value{Op: v.Op, Args: args, Attrs: v.Attrs, Bodies: v.Bodies, Name: v.Name, Pos: v.Pos})
 }
 
 // add infers the type of v and appends it.
@@ -93,6 +100,9 @@ func InferType(v *Value, facts *dim.Facts) (Type, error) {
 		}
 	}
 	if err := checkAttrs(v, row); err != nil {
+		return Type{}, err
+	}
+	if err := checkBodies(v, row); err != nil {
 		return Type{}, err
 	}
 	return row.Infer(v, facts)

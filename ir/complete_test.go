@@ -42,7 +42,7 @@ func sampleTensor(rng *rand.Rand, t Type, lo, hi float64) *tensor.Tensor {
 // applied makes the value op(params of the sample's types), its type inferred.
 func applied(op Op, s Sample) (*Value, error) {
 	f := NewFunc("sample", nil)
-	v := &Value{Op: op, Attrs: s.Attrs}
+	v := &Value{Op: op, Attrs: s.Attrs, Bodies: s.Bodies}
 	for _, t := range s.Args {
 		v.Args = append(v.Args, f.AddParam("", t, nil))
 	}
@@ -68,18 +68,21 @@ func (s Sample) withDType(dt tensor.DType) Sample {
 func forSamples(t *testing.T, check func(t *testing.T, v *Value, args []*tensor.Tensor)) {
 	for _, op := range Ops() {
 		row := op.Row()
-		if row.Traits&Structural != 0 || row.Samples == nil {
+		if row.Samples == nil {
 			continue
 		}
 		t.Run(row.Name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, uint64(op)))
 			for _, s := range row.Samples() {
 				dts := []tensor.DType{tensor.Invalid}
-				if len(s.Args) > 0 {
+				if len(s.Args) > 0 && len(s.Bodies) == 0 { // bodies are of one type
 					dts = row.DTypes.List()
 				}
 				for _, dt := range dts {
-					typed := s.withDType(dt)
+					typed := s
+					if dt != tensor.Invalid {
+						typed = s.withDType(dt)
+					}
 					v, err := applied(op, typed)
 					require.NoError(t, err, "%v %v", typed.Args, typed.Attrs)
 					var args []*tensor.Tensor
@@ -106,8 +109,9 @@ func TestRowsAreComplete(t *testing.T) {
 			assert.NotZero(t, row.DTypes)
 			require.NotNil(t, row.Infer)
 			assert.True(t, row.MaxArgs < 0 || row.MinArgs <= row.MaxArgs)
-			if row.Traits&Structural == 0 {
-				assert.True(t, row.Eval != nil || row.Decompose != nil, "evaluates or decomposes")
+			assert.Equal(t, row.Bodies > 0, row.EvalBodies != nil, "evaluates its bodies")
+			if row.Traits&(Structural|Control) != Structural {
+				assert.True(t, row.Eval != nil || row.EvalBodies != nil || row.Decompose != nil, "evaluates or decomposes")
 				require.NotNil(t, row.Samples)
 				assert.GreaterOrEqual(t, len(row.Samples()), 3)
 			}
@@ -152,20 +156,34 @@ func TestSamplesEvaluate(t *testing.T) {
 		}
 		got, err := EvalValue(v, args, nil)
 		require.NoError(t, err, "%s %v", argTypes(v), v.Attrs)
-		require.Len(t, got, 1)
+		require.Len(t, got, len(v.ResultTypes()))
+		for i, r := range got {
+			want := atSizes(t, v, args, v.ResultTypes()[i])
+			assert.True(t, want.Equal(TConst(r.DType(), r.Shape()...)), "%s: %s inferred, %s%v evaluated", argTypes(v), want, r.DType(), r.Shape())
+		}
 		r := got[0]
-		assert.Equal(t, v.Type.DType, r.DType(), "%s %v", argTypes(v), v.Attrs)
-		assert.True(t, v.Type.Equal(TConst(r.DType(), r.Shape()...)), "%s: %s inferred, %v evaluated", argTypes(v), v.Type, r.Shape())
 		for i, a := range args {
 			requireSame(t, a, before[i])
-			if r.NumElements() > 0 && a.NumElements() > 0 {
+			if !v.Is(Control) && r.NumElements() > 0 && a.NumElements() > 0 {
 				assert.NotSame(t, &a.Base()[0], &r.Base()[0], "shares storage with operand %d", i)
 			}
 		}
 		again, err := EvalValue(v, strided, nil)
 		require.NoError(t, err)
-		requireSame(t, again[0], r)
+		for i := range got {
+			requireSame(t, again[i], got[i])
+		}
 	})
+}
+
+// atSizes is a type with the sizes that v defines when applied to args.
+func atSizes(t *testing.T, v *Value, args []*tensor.Tensor, ty Type) Type {
+	t.Helper()
+	sizes := map[string]int64{}
+	require.NoError(t, Define(v, args, sizes))
+	shape, err := EvalShape(ty.Shape, sizes)
+	require.NoError(t, err)
+	return TConst(ty.DType, shape...)
 }
 
 // gapped is a with its axes in reverse order in memory, backwards, with gaps.
@@ -236,7 +254,7 @@ var hostileAttrs = map[AttrKind][]any{
 func TestHostileAttributes(t *testing.T) {
 	for _, op := range Ops() {
 		row := op.Row()
-		if row.Traits&Structural != 0 || row.Samples == nil {
+		if row.Samples == nil {
 			continue
 		}
 		t.Run(row.Name, func(t *testing.T) {
@@ -259,7 +277,7 @@ func TestHostileOperands(t *testing.T) {
 		T(tensor.F32, dim.Sym("B"), dim.Sym("C")), TConst(tensor.U8, 1, 1, 1, 1), TConst(tensor.I64, 2, 2, 2)}
 	for _, op := range Ops() {
 		row := op.Row()
-		if row.Traits&Structural != 0 || row.Samples == nil {
+		if row.Samples == nil {
 			continue
 		}
 		t.Run(row.Name, func(t *testing.T) {

@@ -66,6 +66,9 @@ func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[str
 	for k, v := range preset {
 		sizes[k] = v
 	}
+	if err := presetDefined(f, preset); err != nil {
+		return nil, err
+	}
 	for i, p := range f.Params {
 		if args[i] == nil {
 			return nil, &BindError{Param: p, What: "no tensor given", Expected: p.Type.String()}
@@ -90,15 +93,24 @@ func BindSizes(f *Func, args []*tensor.Tensor, preset map[string]int64) (map[str
 
 // CheckFacts checks the function's declared facts for the symbols' values. A
 // broken one is a BindError at a parameter that has the symbol. A symbol without a
-// value is a BindError that wraps a [*dim.UnboundError].
+// value is a BindError that wraps a [*dim.UnboundError], unless the function
+// defines it, or has no use for it: facts about such are not checked.
 func CheckFacts(f *Func, sizes map[string]int64) error {
 	err := f.Facts.Check(sizes)
 	if err == nil {
 		return nil
 	}
-	be := &BindError{What: "a size violates a declared fact", Got: err.Error(), Err: err}
 	var violation *dim.Violation
 	var unbound *dim.UnboundError
+	if errors.As(err, &unbound) {
+		facts, missing := lateFacts(f, sizes)
+		if missing != "" {
+			err = &dim.UnboundError{Sym: missing}
+		} else if err = facts.Check(sizes); err == nil {
+			return nil
+		}
+	}
+	be := &BindError{What: "a size violates a declared fact", Got: err.Error(), Err: err}
 	switch {
 	case errors.As(err, &violation):
 		be.Expected, be.Got = violation.Fact, fmt.Sprintf("%s = %d", violation.Sym, violation.Got)
@@ -201,6 +213,9 @@ func Eval(f *Func, args []*tensor.Tensor, preset map[string]int64) ([]*tensor.Te
 				in = append(in, env[a.ID][0])
 			}
 		}
+		if err := evalSizes(f, v, in, sizes); err != nil {
+			return nil, err
+		}
 		out, err := EvalValue(v, in, sizes)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", valueLabel(v), err)
@@ -241,14 +256,18 @@ func lastUses(f *Func) []int {
 }
 
 // EvalValue evaluates one value on its operands: through its row's Eval, its
-// body, or its decomposition. Only a region has more than one result.
+// bodies, or its decomposition. Only what has bodies has more than one result.
 func EvalValue(v *Value, args []*tensor.Tensor, sizes map[string]int64) ([]*tensor.Tensor, error) {
 	row := v.Row()
 	switch {
-	case v.Op == OpFused:
-		return Eval(v.Body, args, sizes)
+	case row.EvalBodies != nil:
+		return row.EvalBodies(&Call{V: v, Args: args, Sizes: sizes})
 	case v.Op == OpGet:
 		return args, nil
+	}
+	sizes, err := withDefined(v, args, sizes)
+	if err != nil {
+		return nil, err
 	}
 	shape, err := EvalShape(v.Type.Shape, sizes)
 	if err != nil {

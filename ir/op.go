@@ -34,11 +34,17 @@ const (
 	Random
 	// Effect: must run, once, in order; never merged or dropped.
 	Effect
-	// Structural: param, fused and get: the IR's own glue.
+	// Structural: param, fused, get and control flow: what no executor computes.
 	Structural
 	// Approximate: the result may differ between executors by a few ulp
 	// (elementary functions).
 	Approximate
+	// Control: bodies run as data decides (cond, while, scan). Structural too.
+	Control
+	// Dynamic: the size of the result depends on elements of the operands, so
+	// that the value defines a symbol. No executor takes it: the runtime computes
+	// it between compiled segments.
+	Dynamic
 )
 
 // AttrSpec declares one attribute of an op.
@@ -61,6 +67,7 @@ type OpRow struct {
 	MinArgs int
 	MaxArgs int // -1: any number
 	Attrs   []AttrSpec
+	Bodies  int // functions that an application has, see Value.Bodies
 	Traits  Traits
 	// DTypes restricts the first operand's element type in the docs and the
 	// conformance suite; the type rule enforces it.
@@ -73,6 +80,14 @@ type OpRow struct {
 	// for structural ops; composites may leave it nil and are then evaluated
 	// through their decomposition.
 	Eval func(c *Call) (*tensor.Tensor, error)
+	// EvalBodies computes the results of an op that has bodies, in place of Eval;
+	// of the call, V, Args and Sizes are set.
+	EvalBodies func(c *Call) ([]*tensor.Tensor, error)
+	// Defines names the attribute with the symbol whose value an op of trait Dynamic
+	// finds, and Measure finds it: before Eval, which the result's shape is then
+	// known to. Neither is set for other ops.
+	Defines string
+	Measure func(v *Value, args []*tensor.Tensor) (int64, error)
 	// Decompose builds the value from simpler ops; nil for a primitive.
 	Decompose func(b *Builder, v *Value) *Value
 	// Samples are small applications that cover the op's cases; the
@@ -94,8 +109,9 @@ func (c *Call) Dims(name string) ([]int, error) { return EvalShape(c.V.Attrs.Dim
 
 // Sample is one application of an op for tests and docs.
 type Sample struct {
-	Args  []Type
-	Attrs Attrs
+	Args   []Type
+	Attrs  Attrs
+	Bodies []*Func
 	// Lo and Hi bound the generated operand elements where the domain matters
 	// (log, indices); both zero: the generator's default range.
 	Lo, Hi float64
@@ -173,7 +189,7 @@ var byName map[string]Op
 // so that rows may refer to functions that refer to the table.
 func init() {
 	families := []func() map[Op]OpRow{
-		structuralRows, elementwiseRows, sourceRows, shapeRows, indexRows,
+		structuralRows, controlRows, elementwiseRows, sourceRows, shapeRows, indexRows, dynamicRows,
 		reduceRows, contractRows, compositeRows,
 	}
 	byName = make(map[string]Op, numOps)

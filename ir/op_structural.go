@@ -25,13 +25,16 @@ func structuralRows() map[Op]OpRow {
 			Infer: func(v *Value, _ *dim.Facts) (Type, error) { return v.Type, nil },
 		},
 		OpFused: {
-			Name: "fused", MaxArgs: -1, Traits: Structural, DTypes: Anything,
+			Name: "fused", MaxArgs: -1, Bodies: 1, Traits: Structural, DTypes: Anything,
 			Doc:   "A region: its body applied to the operands, computed by one kernel. Several results make a tuple.",
 			Infer: inferFused,
+			EvalBodies: func(c *Call) ([]*tensor.Tensor, error) {
+				return Eval(c.V.Bodies[0], c.Args, c.Sizes)
+			},
 		},
 		OpGet: {
 			Name: "get", MinArgs: 1, MaxArgs: 1, Traits: Structural, DTypes: Anything,
-			Doc:   "One result of a region that has several.",
+			Doc:   "One result of a region or of control flow that has several.",
 			Attrs: []AttrSpec{{Name: "index", Kind: KindInt, Doc: "which result, from 0", Required: true}},
 			Infer: inferGet,
 		},
@@ -39,27 +42,11 @@ func structuralRows() map[Op]OpRow {
 }
 
 func inferFused(v *Value, facts *dim.Facts) (Type, error) {
-	if v.Body == nil {
-		return Type{}, &OpError{Op: v.Op, Arg: -1, What: "region without a body"}
+	body := v.Bodies[0]
+	if err := wantParams(v, facts, "region", body, v.Args, 0); err != nil {
+		return Type{}, err
 	}
-	if len(v.Body.Params) != len(v.Args) {
-		return Type{}, &OpError{Op: v.Op, Arg: -1, What: "region applied to the wrong number of operands",
-			Expected: fmt.Sprint(len(v.Body.Params)), Got: fmt.Sprint(len(v.Args))}
-	}
-	for i, p := range v.Body.Params {
-		if !p.Type.EqualUnder(facts, v.Args[i].Type) {
-			return Type{}, &OpError{Op: v.Op, Arg: i, What: "operand and the region's parameter differ in type",
-				Expected: p.Type.String(), Got: v.Args[i].Type.String()}
-		}
-	}
-	switch ts := v.Body.ResultTypes(); len(ts) {
-	case 0:
-		return Type{}, &OpError{Op: v.Op, Arg: -1, What: "region without results"}
-	case 1:
-		return ts[0], nil
-	default:
-		return Type{Tuple: ts}, nil
-	}
+	return resultType(v, body.ResultTypes())
 }
 
 func inferGet(v *Value, _ *dim.Facts) (Type, error) {

@@ -7,6 +7,11 @@ const (
 	OpFused
 	OpGet
 
+	// Control flow.
+	OpCond
+	OpWhile
+	OpScan
+
 	// Elementwise, one operand.
 	OpNeg
 	OpAbs
@@ -81,6 +86,13 @@ const (
 	OpGather
 	OpDynamicSlice
 	OpDynamicUpdateSlice
+
+	// Sizes from data, and data from sizes.
+	OpNonzero
+	OpRepeat
+	OpSizeFrom
+	OpMaskedSelect
+	OpSize
 
 	// Reductions.
 	OpReduceSum

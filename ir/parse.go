@@ -11,7 +11,7 @@ import (
 // Limits that keep hostile text from exhausting memory or the stack.
 const (
 	maxErrors = 20 // diagnostics before parsing stops
-	maxNest   = 8  // regions within regions
+	maxNest   = 16 // functions within functions
 	maxRank   = 16
 	maxValues = 1 << 24
 )
@@ -21,7 +21,7 @@ const (
 //	file   = { comment } [ "weights" string ] "func" "@" name function .
 //	function = "(" [ param { "," param } ] ")" "->" results [ "where" facts ] "{" { value } "return" operands "}" .
 //	param  = "%" name ":" type [ attrs ] [ position ] .
-//	value  = "%" name [ ":" type ] "=" op [ "(" operands ")" ] [ attrs ] [ "func" function ] [ position ] .
+//	value  = "%" name [ ":" type ] "=" op [ "(" operands ")" ] [ attrs ] { "func" function } [ position ] .
 //	position = "at" ( string ":" int ":" int | "-" ) .
 //	type   = dtype "[" [ size { "," size } ] "]" | "(" type { "," type } ")" .
 //	attrs  = "{" name "=" attribute { "," name "=" attribute } "}" .
@@ -31,7 +31,8 @@ const (
 // a constant of its sibling's type. The diagnostics are empty exactly if the
 // text is a well-typed function.
 func Parse(file, src string) (*Func, *SourceText, diag.List) {
-	p := &parser{lex: newLexer(file, src), source: NewSourceText(), symbols: map[string]bool{}}
+	p := &parser{lex: newLexer(file, src), source: NewSourceText(), symbols: map[string]bool{},
+		used: map[string]bool{}, definers: map[string]*Value{}}
 	f := p.file()
 	if len(p.diags) > 0 {
 		return nil, nil, p.diags
@@ -51,10 +52,13 @@ type parser struct {
 	source *SourceText
 	diags  diag.List
 	depth  int
+	region bool // within a region
 	// scopes hold the names of the functions being parsed, innermost last. A
 	// name whose definition failed maps to nil, so that its uses are silent.
 	scopes   []map[string]*Value
-	symbols  map[string]bool // the symbols that the facts know
+	symbols  map[string]bool   // the symbols that the facts know
+	used     map[string]bool   // the symbols in types and attributes so far
+	definers map[string]*Value // the values that define symbols
 	comments comments
 }
 
@@ -96,7 +100,7 @@ func (p *parser) weights() error {
 // it are attached to it, but those after the brace to what surrounds it.
 func (p *parser) function(f *Func) error {
 	if p.depth++; p.depth > maxNest {
-		return p.fail(p.tok, "regions nest too deeply", fmt.Sprintf("at most %d levels", maxNest), "", "")
+		return p.fail(p.tok, "functions nest too deeply", fmt.Sprintf("at most %d levels", maxNest), "", "")
 	}
 	p.scopes = append(p.scopes, map[string]*Value{})
 	defer func() { p.depth--; p.scopes = p.scopes[:len(p.scopes)-1] }()
@@ -189,6 +193,7 @@ func (p *parser) param(f *Func) (*Value, error) {
 	if v.Attrs, err = p.attrs(v); err != nil {
 		return nil, err
 	}
+	p.use(v)
 	if err := p.position(v); err != nil {
 		return nil, err
 	}
@@ -342,7 +347,7 @@ func (p *parser) lookup(t token) (*Value, error) {
 	case ok:
 		return nil, errStop
 	}
-	hint := "values are defined above their use, and regions see their own parameters only"
+	hint := "values are defined above their use, and a body sees its own parameters only"
 	if near := nearest(t.text[1:], scopeNames(scope)); near != "" {
 		hint = "did you mean %" + near + "?"
 	}

@@ -21,7 +21,7 @@ func (p *parser) facts(f *Func) error {
 			}
 			p.advance()
 		}
-		const example = `for example "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`
+		const example = `for example "B in [1, 64]", "B >= 2", "B % 8 == 0", "T == 2*B" or "S <= T"`
 		if p.tok.off == start.off {
 			return p.fail(start, "empty fact", example, start.String(), "")
 		}
@@ -54,7 +54,7 @@ func (p *parser) badFact(at token, text string, err error) error {
 			at.co += pe.Offset
 			at.text = ""
 		}
-		return p.fail(at, "bad fact", pe.Expected, pe.Got, `facts are "B in [1, 64]", "B >= 2", "B % 8 == 0" or "T == 2*B"`)
+		return p.fail(at, "bad fact", pe.Expected, pe.Got, `facts are "B in [1, 64]", "B >= 2", "B % 8 == 0", "T == 2*B" or "S <= T"`)
 	}
 	return p.fail(at, "bad fact: "+strings.TrimPrefix(err.Error(), "dim: "), "facts that some sizes satisfy", text, "")
 }

@@ -153,10 +153,8 @@ func (p *parser) definition(b *Builder, v *Value) error {
 	if v.Attrs, err = p.attrs(v); err != nil {
 		return err
 	}
-	if v.Op == OpFused {
-		if err := p.region(b, v, opAt); err != nil {
-			return err
-		}
+	if err := p.bodies(b, v, opAt); err != nil {
+		return err
 	}
 	if err := p.position(v); err != nil {
 		return err
@@ -190,15 +188,26 @@ func opNames() []string {
 	return names
 }
 
-func (p *parser) region(b *Builder, v *Value, opAt token) error {
-	if p.depth > 1 {
-		return p.fail(opAt, "a region within a region", "regions in the outermost function only", "", "")
+// bodies parses the functions that v's op takes, each behind "func".
+func (p *parser) bodies(b *Builder, v *Value, opAt token) error {
+	n := v.Row().Bodies
+	if n > 0 && p.region {
+		return p.fail(opAt, v.Op.String()+" within a region", "regions and control flow outside of regions only", "", "")
 	}
-	if err := p.expect("func"); err != nil {
-		return err
+	attrAt, region := p.attrAt, p.region
+	p.region = region || v.Op == OpFused
+	defer func() { p.attrAt, p.region = attrAt, region }()
+	for range n {
+		if err := p.expect("func"); err != nil {
+			return err
+		}
+		body := NewFunc("", b.F.Facts)
+		v.Bodies = append(v.Bodies, body)
+		if err := p.function(body); err != nil {
+			return err
+		}
 	}
-	v.Body = NewFunc("", b.F.Facts)
-	return p.function(v.Body)
+	return nil
 }
 
 // position parses `at "file":line:col`, which overrides the text's own position,
@@ -254,6 +263,9 @@ func (p *parser) finish(b *Builder, v *Value, name, typeAt, opAt token, args []t
 	}
 	if v.Type = t; written.IsValid() {
 		v.Type = written // as written: equal under the facts, and printed back the same
+	}
+	if err := p.defineSizes(v, opAt); err != nil {
+		return err
 	}
 	if err := p.define(name, v); err != nil {
 		return err

@@ -223,9 +223,9 @@ func (p *printer) value(v *Value, names []string, indent string) {
 		args[i] = names[a.ID]
 	}
 	fmt.Fprintf(&p.text, "%s%s: %s = %s(%s)%s", indent, names[v.ID], v.Type, v.Op, strings.Join(args, ", "), attrsString(v))
-	if v.Body != nil {
+	for _, body := range v.Bodies {
 		p.text.WriteString(" func")
-		p.function(v.Body, indent)
+		p.function(body, indent)
 	}
 	p.text.WriteString(p.position(v) + besideText(p.source.Beside[v]) + "\n")
 }

@@ -12,7 +12,8 @@
 // A Value is an op applied to values and attributes. Every facet of an op (its
 // type rule, its evaluation, its decomposition) stands in its row of the op
 // table; see OpRow. A fused region is a value of op Fused whose body is a Func,
-// so that every stage shares one printer, parser, verifier and evaluator.
+// and so are the branches of a cond and the bodies of loops: every stage shares
+// one printer, parser, verifier and evaluator.
 //
 // Invariants (Verify checks them): values are listed in an order in which every
 // operand precedes its use; types are what the type rule gives; passes never
@@ -36,9 +37,11 @@ type Value struct {
 	Type  Type
 	Args  []*Value
 	Attrs Attrs
-	Body  *Func  // the body of a region, nil for other ops
-	Name  string // label from the source, unique in its Func; may be empty
-	Pos   Pos
+	// Bodies are the functions that the op applies: a region's body, the branches
+	// of a cond; as many as the row says. They have no free variables.
+	Bodies []*Func
+	Name   string // label from the source, unique in its Func; may be empty
+	Pos    Pos
 }
 
 // Row is the op's row in the op table.
@@ -47,13 +50,13 @@ func (v *Value) Row() *OpRow { return v.Op.Row() }
 // Is reports whether the value's op has all the traits of t.
 func (v *Value) Is(t Traits) bool { return v.Row().Traits&t == t }
 
-// Func is a function: a trace, a stage of its compilation, or a region's body.
+// Func is a function: a trace, a stage of its compilation, or the body of a value.
 type Func struct {
 	Name    string
 	Params  []*Value
 	Values  []*Value // without the parameters; operands precede uses
 	Results []*Value
-	Facts   *dim.Facts // what is known of the symbols; shared by the bodies of regions
+	Facts   *dim.Facts // what is known of the symbols; shared by the bodies of values
 	NumIDs  int        // all IDs are below this
 }
 

@@ -21,7 +21,7 @@ const (
 
 // Verify checks f's invariants: operands precede uses, IDs are unique and in
 // range, types are what the type rules give, symbols are declared, attributes
-// are sorted, regions are closed, and ops belong to the dialect. It reports every
+// are sorted, bodies are closed, and ops belong to the dialect. It reports every
 // violation and never panics, whatever f is.
 func Verify(f *Func, d Dialect) error {
 	if f == nil {
@@ -31,6 +31,7 @@ func Verify(f *Func, d Dialect) error {
 		return fmt.Errorf("func @%s: no facts", f.Name)
 	}
 	c := newVerifier(f, d, symbolSet(f.Facts))
+	c.definers()
 	c.function()
 	return errors.Join(c.errs...)
 }
@@ -38,8 +39,11 @@ func Verify(f *Func, d Dialect) error {
 type verifier struct {
 	f       *Func
 	dialect Dialect
-	known   map[string]bool // symbols
-	defined []*Value        // by ID
+	known   map[string]bool   // symbols
+	region  bool              // f is the body of a region
+	body    bool              // f is the body of a value
+	late    map[string]*Value // symbols that values define; known once they have
+	defined []*Value          // by ID
 	errs    []error
 }
 
@@ -76,6 +80,7 @@ func (c *verifier) function() {
 		case v.Op >= numOps:
 			c.fail(v, "no such op")
 		default:
+			c.learn(v)
 			c.value(v)
 			c.define(v)
 		}
@@ -100,7 +105,7 @@ func (c *verifier) param(p *Value) {
 	if p.Type.IsTuple() || !p.Type.IsValid() {
 		c.fail(p, "a parameter must be a tensor, not %s", p.Type)
 	}
-	if len(p.Args) > 0 || p.Body != nil {
+	if len(p.Args) > 0 || p.Bodies != nil {
 		c.fail(p, "a parameter has neither operands nor a body")
 	}
 	c.attrs(p)
@@ -119,7 +124,7 @@ func (c *verifier) define(v *Value) {
 	}
 	c.defined[v.ID] = v
 	if s := undeclared(c.known, v.Type); s != "" {
-		c.fail(v, "type %s has the undeclared symbol %s", v.Type, s)
+		c.fail(v, "type %s has the %s", v.Type, c.undeclared(s))
 	}
 }
 
@@ -140,11 +145,15 @@ func (c *verifier) value(v *Value) {
 		return
 	case v.Op == OpFused && c.dialect != Fused:
 		c.fail(v, "a region before fusion")
+	case c.region && v.Op == OpFused:
+		c.fail(v, "a region within a region")
+	case c.region && v.Is(Control):
+		c.fail(v, "control flow within a region")
 	case c.dialect == Primitive && v.Op.Composite():
 		c.fail(v, "a composite op after decomposition")
 	}
 	c.attrs(v)
-	if v.Body != nil && !c.body(v) {
+	if !c.bodies(v) {
 		return
 	}
 	t, err := InferType(v, c.f.Facts)
@@ -165,31 +174,32 @@ func (c *verifier) attrs(v *Value) {
 		}
 	}
 	if s := undeclaredAttr(c.known, v.Attrs); s != "" {
-		c.fail(v, "an attribute has the undeclared symbol %s", s)
+		c.fail(v, "an attribute has the %s", c.undeclared(s))
 	}
 }
 
-// body checks a region's body as a function of its own, whose symbols are those
-// of the function around it, and says whether it is sound.
-func (c *verifier) body(v *Value) bool {
-	if v.Op != OpFused {
-		c.fail(v, "a body on an op that takes none")
-		return false
-	}
-	if v.Body.Facts == nil {
-		c.fail(v, "a body without facts")
-		return false
-	}
-	b := newVerifier(v.Body, c.dialect, c.known)
-	for _, inner := range v.Body.Values {
-		if inner != nil && inner.Op == OpFused {
-			c.fail(v, "a region within a region")
+// bodies checks the bodies as functions of their own, whose symbols are those of
+// the function around them, and says whether they are sound.
+func (c *verifier) bodies(v *Value) bool {
+	sound := true
+	for _, body := range v.Bodies {
+		switch {
+		case body == nil:
+			c.fail(v, "a body is nil")
 			return false
+		case body.Facts == nil:
+			c.fail(v, "a body without facts")
+			return false
+		case v.Row().Bodies == 0: // the type rule reports it
+			continue
 		}
+		b := newVerifier(body, c.dialect, c.known)
+		b.region, b.body, b.late = c.region || v.Op == OpFused, true, c.late
+		b.function()
+		c.errs = append(c.errs, b.errs...)
+		sound = sound && len(b.errs) == 0
 	}
-	b.function()
-	c.errs = append(c.errs, b.errs...)
-	return len(b.errs) == 0
+	return sound
 }
 
 // symbolSet is the symbols that facts know.

@@ -43,8 +43,8 @@ func TestVerifyFindsEveryViolation(t *testing.T) {
 		{"no results", func(f *Func) { f.Results = nil }, "no results"},
 		{"result elsewhere", func(f *Func) { f.Results[0] = other().Results[0] }, "result 0 is not a value"},
 		{"tuple result", func(f *Func) {
-			f.Values[2].Body.Results = append(f.Values[2].Body.Results, f.Values[2].Body.Results[0])
-			f.Values[2].Type = Type{Tuple: f.Values[2].Body.ResultTypes()}
+			f.Values[2].Bodies[0].Results = append(f.Values[2].Bodies[0].Results, f.Values[2].Bodies[0].Results[0])
+			f.Values[2].Type = Type{Tuple: f.Values[2].Bodies[0].ResultTypes()}
 			f.Values = f.Values[:3]
 		}, "result 0 is a tuple"},
 		{"ID twice", func(f *Func) { f.Values[1].ID = f.Values[0].ID }, "ID used twice"},
@@ -75,13 +75,14 @@ func TestVerifyFindsEveryViolation(t *testing.T) {
 		{"parameter among the values", func(f *Func) { f.Values[0].Op, f.Values[0].Args = OpParam, nil }, "a parameter among the values"},
 		{"no such op", func(f *Func) { f.Values[0].Op = numOps }, "no such op"},
 		{"too many operands", func(f *Func) { f.Values[0].Args = append(f.Values[0].Args, f.Params[0]) }, "wrong number of operands"},
-		{"body on another op", func(f *Func) { f.Values[0].Body = f.Values[2].Body }, "a body on an op that takes none"},
-		{"region without a body", func(f *Func) { f.Values[2].Body = nil }, "region without a body"},
-		{"region without facts", func(f *Func) { f.Values[2].Body.Facts = nil }, "without facts"},
-		{"open region", func(f *Func) { f.Values[2].Body.Values[0].Args[0] = f.Values[0] }, "operand 0 is not defined above"},
-		{"wrong type in a region", func(f *Func) { f.Values[2].Body.Values[0].Type = TConst(tensor.F32) }, "add (id 2)"},
+		{"body on another op", func(f *Func) { f.Values[0].Bodies = f.Values[2].Bodies }, "wrong number of bodies: expected 0, got 1"},
+		{"region without a body", func(f *Func) { f.Values[2].Bodies = nil }, "wrong number of bodies: expected 1, got 0"},
+		{"nil body", func(f *Func) { f.Values[2].Bodies = []*Func{nil} }, "a body is nil"},
+		{"region without facts", func(f *Func) { f.Values[2].Bodies[0].Facts = nil }, "without facts"},
+		{"open region", func(f *Func) { f.Values[2].Bodies[0].Values[0].Args[0] = f.Values[0] }, "operand 0 is not defined above"},
+		{"wrong type in a region", func(f *Func) { f.Values[2].Bodies[0].Values[0].Type = TConst(tensor.F32) }, "add (id 2)"},
 		{"region of other parameters", func(f *Func) { f.Values[2].Args = f.Values[2].Args[:1] }, "wrong number of operands"},
-		{"region in a region", func(f *Func) { f.Values[2].Body.Values[0].Op = OpFused }, "a region within a region"},
+		{"region in a region", func(f *Func) { f.Values[2].Bodies[0].Values[0].Op = OpFused }, "a region within a region"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestVerifyRefusesNothing(t *testing.T) {
 // Bodies of regions may not name each other's values even if IDs agree.
 func TestVerifyTellsValuesOfOneIDApart(t *testing.T) {
 	f := sound(t)
-	body := f.Values[2].Body
+	body := f.Values[2].Bodies[0]
 	body.Results[0] = &Value{ID: body.Results[0].ID, Op: OpAdd, Type: body.Results[0].Type}
 	require.ErrorContains(t, Verify(f, Fused), "result 0 is not a value of the function")
 }

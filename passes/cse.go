@@ -11,8 +11,8 @@ import (
 )
 
 // cse merges values of one op, equal operands (in either order, if the op is
-// commutative) and equal attributes. The first stays. Random values and effects
-// are never merged.
+// commutative), equal attributes and equal bodies. The first stays. Random values, effects and
+// what defines symbols are never merged.
 //
 //	before  %a = add(%x, %y)     after  %a = add(%x, %y)
 //	        %b = add(%y, %x)            %c = mul(%a, %a)
@@ -33,7 +33,7 @@ func newNumbering(n int) *numbering {
 // find returns an earlier value equal to v; if there is none, v is remembered, in
 // the expectation that it is appended next.
 func (n *numbering) find(v *ir.Value) *ir.Value {
-	if v.Body != nil || v.Row().Traits&(ir.Random|ir.Effect) != 0 || v.Op == ir.OpParam {
+	if v.Op == ir.OpFused || v.Op == ir.OpParam || v.Is(ir.Dynamic) || v.HasEffect() {
 		return nil
 	}
 	h := n.hash(v)
@@ -55,7 +55,7 @@ func (n *numbering) find(v *ir.Value) *ir.Value {
 }
 
 func sameValue(v, w *ir.Value) bool {
-	return v.Op == w.Op && sameOperands(v, w) && v.Attrs.Equal(w.Attrs) && v.Type.Equal(w.Type)
+	return v.Op == w.Op && sameOperands(v, w) && v.Attrs.Equal(w.Attrs) && v.Type.Equal(w.Type) && sameBodies(v.Bodies, w.Bodies)
 }
 
 func sameOperands(v, w *ir.Value) bool {

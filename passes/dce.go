@@ -2,7 +2,10 @@ package passes
 
 import "jitc/ir"
 
-// dce drops what neither a result nor an effect depends on. Parameters stay.
+// dce drops what neither a result nor an effect depends on. Parameters stay, and
+// so does what defines a symbol that something left has, or of which the function
+// declares anything: others may rely on it. A symbol that is dropped leaves the
+// facts.
 //
 //	before  %a = neg(%x)       after  %b = exp(%x)
 //	        %b = exp(%x)              return %b
@@ -10,14 +13,22 @@ import "jitc/ir"
 func dce(f *ir.Func, _ Options) (*ir.Func, error) {
 	live := isLive(f)
 	e := newRewriter(f)
+	dropped := map[string]bool{}
 	for _, v := range f.Values {
 		if !live[v.ID] {
 			e.changed = true
+			for _, sym := range ir.Defines(v) {
+				dropped[sym] = true
+			}
 			continue
 		}
 		e.replace(v, e.append(e.copyOf(v)))
 	}
-	return e.finish(), nil
+	g := e.finish()
+	if len(dropped) > 0 {
+		g.Facts = ir.Restrict(f.Facts, func(sym string) bool { return !dropped[sym] })
+	}
+	return g, nil
 }
 
 // isLive says, by ID, which values a result or an effect depends on.
@@ -26,15 +37,17 @@ func isLive(f *ir.Func) []bool {
 	for _, r := range f.Results {
 		live[r.ID] = true
 	}
+	syms := neededSyms(f)
 	for i := len(f.Values) - 1; i >= 0; i-- { // uses come after definitions
 		v := f.Values[i]
-		if v.Is(ir.Effect) {
+		if v.Is(ir.Effect) || syms.defines(v) {
 			live[v.ID] = true
 		}
 		if live[v.ID] {
 			for _, a := range v.Args {
 				live[a.ID] = true
 			}
+			syms.use(v)
 		}
 	}
 	return live

@@ -31,7 +31,7 @@ const (
 
 func foldRules() []rule {
 	foldable := slices.DeleteFunc(ir.Ops(), func(op ir.Op) bool {
-		return op.Row().Traits&(ir.Structural|ir.Source|ir.Random|ir.Effect) != 0
+		return op.Row().Traits&(ir.Structural|ir.Source|ir.Random|ir.Effect|ir.Dynamic) != 0
 	})
 	return []rule{
 		{ops: withTraits(ir.Pointwise), from: "op(splat, splat)", to: "splat", apply: foldSplats},

@@ -54,7 +54,7 @@ func requireSame(t *testing.T, f, g *ir.Func, fast bool) {
 	rng, compared := rand.New(rand.NewPCG(8, 9)), 0
 	for range 50 {
 		sizes := irgen.Sizes(rng, f)
-		if f.Facts.Check(sizes) != nil {
+		if ir.CheckFacts(f, sizes) != nil {
 			continue
 		}
 		compared++

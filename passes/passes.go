@@ -10,7 +10,8 @@
 //
 // Passes is the order in which Run applies them, and Constraints say why. A pass
 // that changes nothing returns the function it was given; otherwise a new one,
-// which shares no values with it.
+// which shares no values with it, though it may share bodies of control flow. Every
+// pass works on bodies as it does on the function around them.
 //
 // Invariants, which the tests hold every pass to:
 //   - The input is left alone.
@@ -55,13 +56,14 @@ type Pass struct {
 
 // Passes are the passes in the order that Run applies them.
 var Passes = []Pass{
-	{"decompose", "Composite ops become primitive ones, but for those that an executor takes whole.", decompose},
-	{"canonicalise", "Data movement is composed, cancelled and moved to where it is cheap; operands and attributes get one order.", canonicalise},
-	{"fold", "Ops on constants become constants.", fold},
-	{"simplify", "Algebra removes ops without changing a bit of the results.", simplify},
-	{"cse", "Equal computations become one.", cse},
-	{"settle", "The rules of the four passes before, together, until none applies.", settle},
-	{"dce", "Values that nothing uses are dropped.", dce},
+	{"decompose", "Composite ops become primitive ones, but for those that an executor takes whole.", everywhere(decompose)},
+	{"canonicalise", "Data movement is composed, cancelled and moved to where it is cheap; operands and attributes get one order.", everywhere(canonicalise)},
+	{"fold", "Ops on constants become constants.", everywhere(fold)},
+	{"simplify", "Algebra removes ops without changing a bit of the results.", everywhere(simplify)},
+	{"cse", "Equal computations become one.", everywhere(cse)},
+	{"prune", "Results, carries and operands of control flow that nothing needs are dropped.", everywhere(prune)},
+	{"settle", "The rules of the passes before, together, until none applies.", settle},
+	{"dce", "Values that nothing uses are dropped.", everywhere(dce)},
 }
 
 // Constraint says that one pass must come before another.
@@ -79,6 +81,8 @@ var Constraints = []Constraint{
 	{"canonicalise", "simplify", "algebra looks for constants in the second operand"},
 	{"fold", "simplify", "algebra looks for constants, which folding makes"},
 	{"simplify", "cse", "values that algebra makes equal then merge"},
+	{"cse", "prune", "equal operands of a body become one parameter"},
+	{"prune", "settle", "rules take apart what one value uses: what nothing needs would count"},
 	{"cse", "settle", "settle is dear per walk; what is left for it should be little"},
 	{"settle", "dce", "rewriting leaves behind what it made unused"},
 }

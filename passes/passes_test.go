@@ -73,6 +73,7 @@ func forRandom(t *testing.T, stream uint64, o irgen.Options, check func(t *testi
 		o := o
 		o.Static = seed%3 == 0
 		o.Values = 8 + int(seed%5)*8
+		o.Control = seed%4 == 1
 		f := irgen.Func(rng, o)
 		check(t, rng, f)
 		if t.Failed() {
@@ -104,8 +105,9 @@ func requireSound(t *testing.T, f, g *ir.Func) {
 	require.NoError(t, ir.Verify(g, ir.Primitive), "%s", g)
 	old, positions, names := map[*ir.Value]bool{}, map[ir.Pos]bool{}, map[string]bool{}
 	for _, v := range f.Values {
-		old[v], positions[v.Pos] = true, true
+		old[v] = true
 	}
+	collectPositions(f, positions)
 	for _, v := range g.Values {
 		require.True(t, g == f || !old[v], "shares a value with its input")
 		require.True(t, positions[v.Pos], "%s at %s", v.Op, v.Pos)
@@ -120,6 +122,16 @@ func requireSound(t *testing.T, f, g *ir.Func) {
 	for i, p := range f.Params {
 		require.Equal(t, p.Name, g.Params[i].Name)
 		require.True(t, p.Type.Equal(g.Params[i].Type))
+	}
+}
+
+// collectPositions adds the positions of f's values, and of those in bodies.
+func collectPositions(f *ir.Func, positions map[ir.Pos]bool) {
+	for _, v := range f.Values {
+		positions[v.Pos] = true
+		for _, body := range v.Bodies {
+			collectPositions(body, positions)
+		}
 	}
 }
 

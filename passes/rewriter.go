@@ -31,6 +31,8 @@ type rewriter struct {
 	args    []*ir.Value // storage for copies' operands
 	depth   int         // of rules within rules
 	changed bool
+	// openings are the results of control flow that rules have replaced.
+	openings map[opening][]*ir.Value
 }
 
 // maxDepth bounds rules within rules. No rule set comes near it; it keeps a rule

@@ -8,7 +8,7 @@ import "jitc/ir"
 const maxWalks = 8
 
 // settle applies the rules of canonicalise, fold and simplify together, merging
-// equal values and dropping unused ones, until none applies: a chain in which one
+// equal values and pruning unused ones, until none applies: a chain in which one
 // kind of rule waits for another needs one walk, whatever its length.
 //
 //	before  %0 = add(%x, 0)          after  return %x
@@ -17,7 +17,11 @@ const maxWalks = 8
 //	        return %2
 func settle(f *ir.Func, o Options) (*ir.Func, error) {
 	for range maxWalks {
-		g, err := dce(rewrite(f, pick(sets().settle, o), true), o)
+		g, err := mapBodies(f, func(body *ir.Func) (*ir.Func, error) { return settle(body, o) })
+		if err != nil {
+			return nil, err
+		}
+		g, err = prune(rewrite(g, pick(sets().settle, o), true), o)
 		if err != nil {
 			return nil, err
 		}

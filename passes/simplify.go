@@ -23,7 +23,7 @@ func simplify(f *ir.Func, o Options) (*ir.Func, error) {
 }
 
 func simplifyRules() []rule {
-	return slices.Concat(constantOperandRules(), sameOperandRules(), unaryRules(), signRules(), selectRules(), nestedRules())
+	return slices.Concat(constantOperandRules(), sameOperandRules(), unaryRules(), signRules(), selectRules(), nestedRules(), controlRules())
 }
 
 // classes are sets of element types.

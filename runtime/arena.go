@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"sync"
@@ -8,121 +9,219 @@ import (
 	"jitc/ir/tensor"
 )
 
-// arenas lends blocks of memory to runs. Like the heap, one serves the whole
+// arenas lends slabs of memory to runs. Like the heap, one serves the whole
 // process, so that memory follows what runs at the same time, not the number of
-// recordings, functions or engines.
+// recordings, functions or engines. The zero value is ready.
 //
-// Invariants: a block is lent to one run at a time; lent and idle blocks
-// together stay below the budget, except that what is lent may exceed it. The
-// budget follows the largest demand of the last few thousand runs.
+// A run takes a slab from its stripe and gives it back there, under a lock that
+// other processors have no use for. Only a stripe without a slab that fits looks
+// at the others, under all locks.
+//
+//	stripe 0   idle: 1 MiB            take(2 MiB) at stripe 1: none here fits,
+//	stripe 1   idle: 4 KiB            so the smallest of all that does, 8 MiB;
+//	stripe 2   idle: 64 KiB, 8 MiB    else the largest is replaced by a new one
+//
+// Invariants: a slab is lent to one run at a time; there are at most as many
+// slabs as runs were under way at one time, for a new one is made only when none
+// is idle or in an idle one's place. So a run that grows leaves one slab of its
+// largest size, not the sum of them.
 type arenas struct {
-	mu     sync.Mutex
-	idle   [][]byte // by size, smallest first
-	lent   int64    // bytes of blocks lent
-	held   int64    // bytes of blocks lent and idle
-	demand int64    // bytes asked for by the runs under way
-	recent int64    // largest demand of this epoch
-	before int64    // and of the one before
-	peak   int64    // largest demand ever
-	takes  int64
-	made   int64 // blocks allocated
+	stripes [maxStripes]arenaStripe
+
+	// Written under all locks, read under any.
+	held    int64 // bytes of slabs lent and idle
+	peak    int64 // the largest held
+	slabs   int64
+	made    int64
+	reviews int64
 }
 
-var shared arenas
+type arenaStripe struct {
+	mu   sync.Mutex
+	idle []*slab // by size, smallest first
+	lent int64   // bytes taken here less bytes given here: the sum over all stripes counts
+	_    [cacheLine - 40]byte
+}
+
+// slab is one block of memory. What is not idle belongs to a run.
+type slab struct {
+	bytes []byte
+	uses  int64 // runs so far
+	most  int   // bytes that a run asked for, since the last review
+	last  int64 // number of reviews when it was given back
+}
+
+var sharedArenas arenas
 
 const (
-	// epoch is the number of runs after which an old demand fades.
+	// epoch is the number of runs on a slab after which someone looks at what
+	// idles.
 	epoch = 1024
-	// A block of up to slack times the need is as good as a new one.
+	// slack is how many times larger than its runs a slab may stay.
 	slack = 4
 	// floor is what may always idle: small programs are not worth releasing.
 	floor = 64 << 20
 )
 
-// budget is what lent and idle blocks together may hold: a quarter more than
-// the demand, so that programs that alternate keep their own blocks.
-func (a *arenas) budget() int64 {
-	need := max(a.recent, a.before)
-	return need + need/4 + floor
-}
-
-// take returns a block of at least n bytes, 64-byte aligned, for n above 0. Its
-// contents are undefined.
-func (a *arenas) take(n int) []byte {
+// take lends a slab of at least n bytes, 64-byte aligned, for n above 0, else
+// nil. Its contents are undefined. Where the stripe has none that fits, it becomes
+// that of the processor that this runs on.
+func (a *arenas) take(n int, stripe *uint32) *slab {
 	if n == 0 {
 		return nil
 	}
-	size, b := sizeClass(n), []byte(nil)
-	a.mu.Lock()
-	a.note(int64(n))
-	if i := a.choose(size); i < len(a.idle) {
-		b = a.idle[i]
-		a.idle = slices.Delete(a.idle, i, i+1)
-		a.lent += int64(len(b))
-	} else {
-		a.made++
-		a.lent += int64(size)
-		a.held += int64(size)
-		a.trim()
+	s := &a.stripes[*stripe]
+	s.mu.Lock()
+	if i := s.fitting(n); i < len(s.idle) {
+		b := s.lend(i, s)
+		s.mu.Unlock()
+		b.most = max(b.most, n)
+		return b
 	}
-	a.mu.Unlock()
-	if b == nil { // outside the lock: it may take long
-		b, _ = tensor.New(tensor.U8, size).Bytes()
-	}
+	s.mu.Unlock()
+	*stripe = homeStripe()
+	b := a.takeAnywhere(sizeClass(n), &a.stripes[*stripe])
+	b.most = max(b.most, n)
 	return b
 }
 
-// note counts a demand.
-func (a *arenas) note(n int64) {
-	if a.takes++; a.takes%epoch == 0 {
-		a.before, a.recent = a.recent, 0
+// fitting is the index of the smallest idle slab of n bytes, or the number of
+// idle slabs.
+func (s *arenaStripe) fitting(n int) int {
+	for i, b := range s.idle {
+		if len(b.bytes) >= n {
+			return i
+		}
 	}
-	a.demand += n
-	a.recent = max(a.recent, a.demand)
-	a.peak = max(a.peak, a.demand)
+	return len(s.idle)
 }
 
-// choose returns the index of the idle block to lend, or len(a.idle) for a new
-// one: the smallest that fits, unless it is far too large and the budget has
-// room for another.
-func (a *arenas) choose(size int) int {
-	i, _ := slices.BinarySearchFunc(a.idle, size, func(b []byte, size int) int { return len(b) - size })
-	if i < len(a.idle) && len(a.idle[i])/slack > size && a.held+int64(size) <= a.budget() {
-		return len(a.idle)
-	}
-	return i
+// lend takes idle slab i out, on the account of stripe to.
+func (s *arenaStripe) lend(i int, to *arenaStripe) *slab {
+	b := s.remove(i)
+	to.lent += int64(len(b.bytes))
+	return b
 }
 
-// give hands back a block that take(n) returned.
-func (a *arenas) give(b []byte, n int) {
-	if n == 0 {
+func (s *arenaStripe) remove(i int) *slab {
+	b, last := s.idle[i], len(s.idle)-1
+	copy(s.idle[i:], s.idle[i+1:])
+	s.idle[last] = nil
+	s.idle = s.idle[:last]
+	return b
+}
+
+// takeAnywhere lends the smallest slab of all that fits, or a new one in the
+// place of the largest.
+func (a *arenas) takeAnywhere(size int, to *arenaStripe) *slab {
+	a.lock()
+	if s, i := a.best(func(b *slab) bool { return len(b.bytes) >= size }, smaller); s != nil {
+		b := s.lend(i, to)
+		a.unlock()
+		return b
+	}
+	if s, i := a.best(func(*slab) bool { return true }, larger); s != nil {
+		a.release(s.remove(i))
+	}
+	to.lent += int64(size)
+	a.held += int64(size)
+	a.peak = max(a.peak, a.held)
+	a.slabs++
+	a.made++
+	a.unlock()
+	bytes, _ := tensor.New(tensor.U8, size).Bytes() // outside the locks: it may take long
+	return &slab{bytes: bytes}
+}
+
+func smaller(b, than *slab) bool { return len(b.bytes) < len(than.bytes) }
+func larger(b, than *slab) bool  { return len(b.bytes) > len(than.bytes) }
+
+// best finds the idle slab that is better than every other that will do. Under
+// all locks; a nil stripe says that there is none.
+func (a *arenas) best(do func(*slab) bool, better func(b, than *slab) bool) (at *arenaStripe, index int) {
+	for i := range a.active() {
+		s := &a.stripes[i]
+		for k, b := range s.idle {
+			if do(b) && (at == nil || better(b, at.idle[index])) {
+				at, index = s, k
+			}
+		}
+	}
+	return at, index
+}
+
+// give hands back what take lent.
+func (a *arenas) give(b *slab, stripe uint32) {
+	if b == nil {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.demand -= int64(n)
-	a.lent -= int64(len(b))
-	at, _ := slices.BinarySearchFunc(a.idle, b, func(x, y []byte) int { return len(x) - len(y) })
-	a.idle = slices.Insert(a.idle, at, b)
-	a.trim()
+	s := &a.stripes[stripe]
+	if b.uses++; b.uses%epoch == 0 {
+		a.review(b, s)
+		return
+	}
+	s.mu.Lock()
+	s.put(b, a.reviews)
+	s.mu.Unlock()
 }
 
-// trim releases idle blocks until the budget holds: first one that alone
-// exceeds it, then the smallest, which are the soonest replaced.
-func (a *arenas) trim() {
-	budget := a.budget()
-	for len(a.idle) > 0 && a.held > budget {
-		at := 0
-		if last := len(a.idle) - 1; int64(len(a.idle[last])) > budget {
-			at = last
+// put makes a slab idle.
+func (s *arenaStripe) put(b *slab, reviews int64) {
+	s.lent -= int64(len(b.bytes))
+	b.last = reviews
+	if len(s.idle) == 0 {
+		s.idle = append(s.idle, b)
+		return
+	}
+	at, _ := slices.BinarySearchFunc(s.idle, b, func(x, y *slab) int { return cmp.Compare(len(x.bytes), len(y.bytes)) })
+	s.idle = slices.Insert(s.idle, at, b)
+}
+
+// review takes a slab back and releases memory that is needed no more: this slab,
+// if it is far too large for the runs it had since its last review, and those
+// that idle. Every slab may happen to come here at nearly the same time; what
+// stayed idle for longer than that has seen others through an epoch.
+func (a *arenas) review(b *slab, s *arenaStripe) {
+	a.lock()
+	defer a.unlock()
+	a.reviews++
+	s.put(b, a.reviews)
+	for i := range a.active() {
+		s := &a.stripes[i]
+		for k := len(s.idle) - 1; k >= 0 && a.held > floor; k-- {
+			x := s.idle[k]
+			unused := a.reviews-x.last > a.slabs
+			if unused || x == b && sizeClass(b.most) < len(b.bytes)/slack {
+				a.release(s.remove(k))
+			}
 		}
-		a.held -= int64(len(a.idle[at]))
-		a.idle = slices.Delete(a.idle, at, at+1)
+	}
+	b.most = 0
+}
+
+// release forgets an idle slab that was removed.
+func (a *arenas) release(b *slab) {
+	a.held -= int64(len(b.bytes))
+	a.slabs--
+}
+
+// active is the number of stripes in use.
+func (a *arenas) active() int { return int(stripes) }
+
+func (a *arenas) lock() {
+	for i := range a.active() {
+		a.stripes[i].mu.Lock()
+	}
+}
+
+func (a *arenas) unlock() {
+	for i := range a.active() {
+		a.stripes[i].mu.Unlock()
 	}
 }
 
 // sizeClass rounds up to one of eight sizes per power of two, at least 4 KiB:
-// runs of slowly growing sizes then share blocks.
+// runs of slowly growing sizes then share slabs.
 func sizeClass(n int) int {
 	if n <= 4096 {
 		return 4096
@@ -131,23 +230,31 @@ func sizeClass(n int) int {
 	return (n + step - 1) &^ (step - 1)
 }
 
-// arenaStats describes the memory that runs of this process use for
-// intermediates and scratch. In bytes, but for Blocks.
-type arenaStats struct {
-	Lent   int64 // blocks of runs under way
-	Idle   int64 // blocks kept for later runs
-	Peak   int64 // most that runs asked for at one time
-	Blocks int64 // blocks allocated so far
+// ArenaStats describes the memory that runs of this process use for
+// intermediates and scratch. In bytes, but for Blocks and Made.
+type ArenaStats struct {
+	Lent   int64 `json:"lent"`   // of runs under way
+	Idle   int64 `json:"idle"`   // kept for later runs
+	Peak   int64 `json:"peak"`   // the most that was lent and idle at one time
+	Blocks int64 `json:"blocks"` // lent and idle
+	Made   int64 `json:"made"`   // blocks allocated so far, those that were replaced or released included
 }
 
-func (a *arenas) stats() arenaStats {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return arenaStats{Lent: a.lent, Idle: a.held - a.lent, Peak: a.peak, Blocks: a.made}
+func (a *arenas) stats() ArenaStats {
+	a.lock()
+	defer a.unlock()
+	lent := int64(0)
+	for i := range a.active() {
+		lent += a.stripes[i].lent
+	}
+	return ArenaStats{Lent: lent, Idle: a.held - lent, Peak: a.peak, Blocks: a.slabs, Made: a.made}
 }
+
+// Arenas describes the memory of runs now.
+func Arenas() ArenaStats { return sharedArenas.stats() }
 
 // ArenaBytes is the memory that arenas hold now, lent and idle.
 func ArenaBytes() int64 {
-	s := shared.stats()
+	s := Arenas()
 	return s.Lent + s.Idle
 }

@@ -2,139 +2,278 @@ package runtime
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
-	"jitc/ir/tensor"
+	"jitc/ir/call"
+	"jitc/runtime/guard"
 )
 
-// Entry is what a Cache keeps for one signature. Its fields never change. Safe
-// for concurrent use, also after its eviction.
-type Entry struct {
-	Signature Signature
-	Recording *Recording
-	Compile   time.Duration // to build the entry: compiling what was not, binding, planning
-
-	types   []argType
-	hits    atomic.Int64
-	last    atomic.Int64 // ns after the cache's epoch
-	evicted atomic.Bool
+// Limits bound what a Cache keeps. A zero field takes its default.
+type Limits struct {
+	Entries    int // live entries; DefaultEntries
+	Signatures int // exact signatures remembered; DefaultSignatures
+	Recordings int // recordings, of all entries together; DefaultRecordings
+	Recompiles int // entries made in all, evicted ones included, before OnLimit; DefaultRecompiles
+	OnLimit    LimitAction
 }
 
-// Cache keeps one recording per exact signature, least recently used out first.
-// Each signature is built once, however many goroutines ask for it. Safe for
-// concurrent use.
+// The default limits of a function.
+const (
+	DefaultEntries    = 64
+	DefaultSignatures = 4096
+	DefaultRecordings = 1024
+	DefaultRecompiles = 256
+)
+
+// LimitAction is what happens to a call that would exceed Limits.Recompiles.
+type LimitAction uint8
+
+const (
+	LimitFallBack LimitAction = iota // evaluate it by reference, and warn once
+	LimitError                       // a *RecompileError
+	LimitIgnore                      // compile on; the least recently used entries go
+)
+
+// Config makes a Cache.
+type Config struct {
+	Name     string
+	Limits   Limits
+	Marks    []Mark
+	Separate bool // sizes that are equal in all calls do not share a symbol
+	Workers  int  // most workers of a run
+	// Budget, if not nil, counts the recompiles of all functions that share it.
+	Budget *Budget
+	// Log gets recompiles (Info), and what is worth a warning, once; may be nil.
+	Log *slog.Logger
+}
+
+// Cache keeps the entries of one function, and finds the one for a call:
 //
-// A lookup of the signature that was looked up last compares it and takes no
-// lock. That leaves the order of use as it is, rightly so: nothing else was used
-// in between.
+//	last      the admission that ran last, if the call's signature equals its own
+//	memo      the admissions of all signatures proven so far, by hash, then compared
+//	tree      one decision tree over the guards of all entries, most specialised first
+//	miss      trace, compile, admit
+//
+// The first two take no lock and allocate nothing. Safe for concurrent use.
 type Cache struct {
-	build   func(ctx context.Context, args []*tensor.Tensor) (*Recording, error)
-	memo    *memo[Signature, *Entry]
-	epoch   time.Time             // of Entry.last; monotonic differences are cheaper than wall time
-	lastHit atomic.Pointer[Entry] // never an evicted entry, once the eviction has returned
-	quick   atomic.Int64          // hits through lastHit
+	name    string
+	limits  Limits
+	workers int
+	budget  *Budget
+	log     *slog.Logger
+	learned *learned
+	epoch   time.Time // of all times kept as ns; differences of monotonic time are cheap
+
+	last   atomic.Pointer[Admission]
+	memo    table[Admission]
+	live   atomic.Pointer[liveEntries]
+	differ atomic.Pointer[differing]
+	stance atomic.Pointer[Stance]
+	warned atomic.Bool
+	free   atomic.Pointer[[]int] // constants that signatures leave out, by number
+
+	building chan struct{} // a token while someone changes what follows
+	made     int           // entries ever
+	past     pastEntries   // what evicted entries counted
+	spent    time.Duration // making entries
+
+	counts     cacheCounts
+	events     eventLog
+	signatures admittedCalls
 }
 
-// NewCache returns a cache of at most size entries (below 1 counts as 1) whose
-// misses call build.
-func NewCache(size int, build func(ctx context.Context, args []*tensor.Tensor) (*Recording, error)) *Cache {
-	c := &Cache{build: build, epoch: time.Now()}
-	c.memo = newMemo[Signature](size, c.forget)
+// liveEntries are the entries and the tree over their guards. Immutable.
+type liveEntries struct {
+	entries []*Entry
+	tree    *guard.Tree
+}
+
+// NewCache returns an empty cache.
+func NewCache(o Config) *Cache {
+	c := &Cache{name: o.Name, limits: o.Limits, workers: max(o.Workers, 1), budget: o.Budget, log: o.Log,
+		learned: newLearned(o.Marks, o.Separate), epoch: time.Now(), building: make(chan struct{}, 1)}
+	for _, l := range []struct {
+		field *int
+		def   int
+	}{{&c.limits.Entries, DefaultEntries}, {&c.limits.Signatures, DefaultSignatures},
+		{&c.limits.Recordings, DefaultRecordings}, {&c.limits.Recompiles, DefaultRecompiles}} {
+		if *l.field <= 0 {
+			*l.field = l.def
+		}
+	}
+	c.live.Store(&liveEntries{tree: guard.NewTree(nil)})
 	return c
 }
 
-// forget marks an evicted entry. Either it finds the entry in lastHit, or
-// remember finds the mark.
-func (c *Cache) forget(e *Entry) {
-	e.evicted.Store(true)
-	c.lastHit.CompareAndSwap(e, nil)
+// SetStance is the stance of calls whose context has none.
+func (c *Cache) SetStance(s Stance) { c.stance.Store(&s) }
+
+// stanceFor is the stance of a call; nil is the default.
+func (c *Cache) stanceFor(ctx context.Context) *Stance {
+	if s := stanceOf(ctx); s != nil {
+		return s
+	}
+	return c.stance.Load()
 }
 
-func (c *Cache) remember(e *Entry) {
-	if c.lastHit.Load() == e {
+// Hit finds the admission of a signature that was admitted before, under the
+// default stance; nil if there is none, and then Resolve finds or makes one. It
+// takes no lock and allocates nothing. stripe is what Stripe gave the caller.
+func (c *Cache) Hit(ctx context.Context, cl *call.Call, stripe uint32) *Admission {
+	if s := c.stanceFor(ctx); s != nil && s.Mode != ModeDefault {
+		return nil
+	}
+	return c.hit(cl, stripe)
+}
+
+func (c *Cache) hit(cl *call.Call, stripe uint32) *Admission {
+	if a := c.last.Load(); a != nil && a.fits(cl) && a.current(cl) && a.ready() {
+		c.count(a, routeLast, stripe)
+		return a
+	}
+	a := c.recall(cl)
+	if a == nil || !a.current(cl) || !a.ready() {
+		return nil
+	}
+	c.count(a, routeMemo, stripe)
+	c.remember(a)
+	return a
+}
+
+// ready reports whether the admission is of the compiled program.
+func (a *Admission) ready() bool { return a.compiled }
+
+// recall looks the signature up in the memo.
+func (c *Cache) recall(cl *call.Call) *Admission {
+	if complete(cl) {
+		return c.memo.Get(c.hash(cl), func(a *Admission) bool { return a.fits(cl) })
+	}
+	return nil
+}
+
+// complete reports whether no tensor is nil.
+func complete(cl *call.Call) bool {
+	for _, t := range cl.Tensors {
+		if t == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// remember makes the admission the one to try first. An evicted entry is never
+// left there.
+func (c *Cache) remember(a *Admission) {
+	if c.last.Load() == a {
 		return
 	}
-	c.lastHit.Store(e)
-	if e.evicted.Load() {
-		c.lastHit.CompareAndSwap(e, nil)
+	c.last.Store(a)
+	if a.Entry.evicted.Load() {
+		c.last.CompareAndSwap(a, nil)
 	}
 }
 
-// Lookup returns the entry for the arguments, building it on a miss; a hit
-// allocates nothing. A failed build is not kept, and its error goes to everyone
-// who waited for it. A call that waits returns ctx's error when ctx ends.
-func (c *Cache) Lookup(ctx context.Context, args []*tensor.Tensor) (*Entry, error) {
-	if e := c.lastHit.Load(); e != nil && fit(e.types, args) {
-		c.quick.Add(1)
-		c.hit(e)
-		return e, nil
+// count counts a hit and notes the time, in steps of a millisecond so that
+// goroutines on one entry do not fight for a cache line.
+func (c *Cache) count(a *Admission, r route, stripe uint32) {
+	a.Entry.hits[r].Add(stripe, 1)
+	now := int64(time.Since(c.epoch))
+	if last := a.Entry.last.Load(); now-last > int64(time.Millisecond) {
+		a.Entry.last.Store(now)
 	}
-	e, hit := withSignature(args, c.memo.find)
-	if !hit {
-		var err error
-		if e, hit, err = c.admit(ctx, args); err != nil {
-			return nil, err
+	if rec := a.recorded; rec != nil {
+		if last := rec.last.Load(); now-last > int64(time.Millisecond) {
+			rec.last.Store(now)
 		}
 	}
-	if hit {
-		c.hit(e)
+}
+
+// admit proves a signature to belong to an entry and remembers it.
+func (c *Cache) admit(ctx context.Context, e *Entry, cl *call.Call, t Tracer, compile bool) (*Admission, error) {
+	sizes, err := e.sizes(cl)
+	if err != nil {
+		return nil, err
 	}
-	c.remember(e)
-	return e, nil
-}
-
-func (c *Cache) hit(e *Entry) {
-	e.hits.Add(1)
-	e.last.Store(int64(time.Since(c.epoch)))
-}
-
-// admit builds the entry of a signature, unless another goroutine does.
-func (c *Cache) admit(ctx context.Context, args []*tensor.Tensor) (e *Entry, hit bool, err error) {
-	sig := SignatureOf(args)
-	return c.memo.get(ctx, sig, func() (*Entry, error) {
-		start := time.Now()
-		r, err := c.build(ctx, args)
-		if err != nil {
+	a := &Admission{Entry: e, Sizes: sizes, free: slices.Concat(e.Traced.Reals, e.Traced.Free), compiled: compile, consts: append([]call.Const(nil), cl.Consts...)}
+	for i := range e.Guards.Sources {
+		a.values = append(a.values, sizes[e.Guards.Sources[i].Sym])
+	}
+	a.epoch.Store(call.Epoch() - 1) // current looks at the globals once
+	for _, x := range cl.Tensors {
+		a.layouts = append(a.layouts, x.Layout())
+	}
+	for _, f := range cl.Frozen {
+		a.frozen = append(a.frozen, f.ID)
+	}
+	if !compile {
+		return a, nil
+	}
+	p, err := e.compile(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if p.Program != nil {
+		if err := a.bind(p.Program); err != nil {
 			return nil, err
 		}
-		e := &Entry{Signature: sig, Recording: r, Compile: time.Since(start), types: argTypes(args)}
-		e.last.Store(int64(time.Since(c.epoch)))
-		return e, nil
-	})
-}
-
-// EntryStats counts what happened to one entry.
-type EntryStats struct {
-	Signature string           `json:"signature"` // "f32[4,784], i64[4]"
-	Sizes     map[string]int64 `json:"sizes"`     // of the symbols; not to be changed
-	Hits      int64            `json:"hits"`
-	Compile   time.Duration    `json:"compile"` // ns
-	Arena     int              `json:"arena"`   // bytes
-	Scratch   int              `json:"scratch"` // bytes
-	LastUse   time.Time        `json:"last_use"`
-}
-
-// CacheStats counts what a Cache did since it was made, evicted entries
-// included. Every Lookup is one hit or one miss.
-type CacheStats struct {
-	Hits    int64         `json:"hits"`    // found built or being built
-	Misses  int64         `json:"misses"`  // builds
-	Failed  int64         `json:"failed"`  // misses whose build failed
-	Evicted int64         `json:"evicted"` // entries
-	Compile time.Duration `json:"compile"` // summed over all builds, in ns
-	Entries []EntryStats  `json:"entries"` // those kept now, least recently used first
-}
-
-// Stats returns the counts so far. With lookups under way the counts of entries
-// may be ahead of the totals.
-func (c *Cache) Stats() CacheStats {
-	n, _ := c.memo.stats()
-	s := CacheStats{Hits: n.hits + c.quick.Load(), Misses: n.misses, Failed: n.failed, Evicted: n.evicted, Compile: n.spent}
-	for _, e := range c.memo.values() {
-		s.Entries = append(s.Entries, EntryStats{Signature: typesText(e.types), Sizes: e.Recording.Sizes,
-			Hits: e.hits.Load(), Compile: e.Compile, Arena: e.Recording.Arena, Scratch: e.Recording.Scratch,
-			LastUse: c.epoch.Add(time.Duration(e.last.Load())).Round(0)})
+		a.recorded.last.Store(int64(time.Since(c.epoch)))
 	}
-	return s
+	c.keep(a, cl)
+	return a, nil
 }
+
+// keep puts an admission into the memo and bounds what is kept.
+func (c *Cache) keep(a *Admission, cl *call.Call) {
+	a.hash = c.hash(cl)
+	c.memo.Put(a.hash, a, func(b *Admission) bool { return b.fits(cl) })
+	c.admitted(a, cl)
+	c.bound()
+	if a.Entry.evicted.Load() { // it went while we looked
+		c.memo.Delete(a.hash, a)
+		return
+	}
+	c.remember(a)
+}
+
+// hash is the hash of a signature. Scalars that became inputs, and those that no
+// trace looks at, are not part of it.
+func (c *Cache) hash(cl *call.Call) uint64 {
+	free := c.free.Load()
+	if free == nil {
+		return hashCall(cl, nil)
+	}
+	return hashCall(cl, func(i int) bool { return slices.Contains(*free, i) })
+}
+
+// release takes constants out of the hash of signatures. The admissions so far are
+// found no more: the guards admit them anew.
+func (c *Cache) release(consts []int) {
+	old := c.free.Load()
+	var now []int
+	if old != nil {
+		now = *old
+	}
+	for _, i := range consts {
+		if !slices.Contains(now, i) {
+			now = append(slices.Clone(now), i)
+		}
+	}
+	if old == nil && len(now) == 0 || old != nil && len(now) == len(*old) {
+		return
+	}
+	c.free.Store(&now)
+	for _, a := range c.memo.All() {
+		c.memo.Delete(a.hash, a)
+	}
+}
+
+// Stripe is a number for Hit and Resolve that callers who run at the same time
+// mostly do not share. It is for keeping with what a caller keeps from call to
+// call.
+func Stripe() uint32 { return homeStripe() }
+
+// Entries are the live entries, oldest first.
+func (c *Cache) Entries() []*Entry { return slices.Clone(c.live.Load().entries) }

@@ -141,8 +141,8 @@ func u8(xs ...uint8) *tensor.Tensor {
 	return x
 }
 
-// call runs a recording into new results.
-func call(t *testing.T, r *Recording, args ...*tensor.Tensor) []*tensor.Tensor {
+// mustRun runs a recording into new results.
+func mustRun(t *testing.T, r *Recording, args ...*tensor.Tensor) []*tensor.Tensor {
 	results := r.Results()
 	require.NoError(t, r.Run(args, results, serial{}))
 	return results

@@ -1,59 +1,180 @@
 package runtime
 
-import "jitc/ir/tensor"
+import (
+	"slices"
 
-// frame is what one run needs beside its arena: where every slot lies, and the
-// buffers of every launch. Frames are used again, by one run at a time.
+	"jitc/ir/call"
+	"jitc/ir/tensor"
+)
+
+// frame is what one run needs: where every slot lies, and the buffers of every
+// launch, in which each slot has fixed places. Frames are used again, by one run
+// at a time.
+//
+//	slots   x  w  t  y        one per slot
+//	flat    x w t | t y       args of step 0 | of step 1: a slot is set in its
+//	                          places, so that a launch finds its buffers made
+//
+// Between runs, constants and the tensors of frozen sets stay set.
 type frame struct {
 	r       *Recording
 	slots   [][]byte   // by slot
 	args    [][][]byte // by step: what it reads, then what it writes
 	flat    [][]byte   // the memory of args
 	results [][]byte   // by result
+	frozen  frozenSlots
 	sharing sharing
+	stripe  uint32 // of the arenas
+	slab    *slab
+	own     []byte // all memory of a small recording; then there is no slab
 }
 
-func (r *Recording) newFrame() *frame {
-	n := 0
-	for _, s := range r.p.steps {
-		n += len(s.in) + len(s.out)
+// frozenSlots are the parameters [lo, hi) that frozen sets stand for.
+type frozenSlots struct {
+	ids    []uint64
+	lo, hi int
+}
+
+// same reports whether the sets are those, from parameter lo on.
+func (k *frozenSlots) same(lo int, sets []*call.Frozen) bool {
+	if len(sets) != len(k.ids) || lo != k.lo {
+		return false
 	}
-	f := &frame{r: r, slots: make([][]byte, len(r.p.slots)), flat: make([][]byte, n),
-		args: make([][][]byte, len(r.p.steps)), results: make([][]byte, len(r.p.results))}
+	for i, s := range sets {
+		if s.ID != k.ids[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// slotIndex says where slots go in the frames of a recording.
+type slotIndex struct {
+	temps         []int   // slots in the arena
+	consts        []int   // and of constants
+	places        [][]int // by slot: indices into a frame's flat
+	flat          int     // its length
+	argLayouts    []*tensor.Layout
+	resultLayouts []*tensor.Layout
+}
+
+// index fills the recording's slotIndex.
+func (r *Recording) index() error {
+	r.places = make([][]int, len(r.p.slots))
+	for i, s := range r.p.slots {
+		switch s.kind {
+		case slotTemp:
+			r.temps = append(r.temps, i)
+		case slotConst:
+			r.consts = append(r.consts, i)
+		}
+	}
+	for _, s := range r.p.steps {
+		for _, n := range slices.Concat(s.in, s.out) {
+			r.places[n] = append(r.places[n], r.flat)
+			r.flat++
+		}
+	}
+	layout := func(n int) *tensor.Layout { return tensor.LayoutOf(r.p.slots[n].typ.DType, r.shapes[n]) }
+	for _, n := range r.p.params {
+		r.argLayouts = append(r.argLayouts, layout(n))
+	}
+	for _, res := range r.p.results {
+		r.resultLayouts = append(r.resultLayouts, layout(res.slot))
+	}
+	return nil
+}
+
+// ownBytes is the most memory that a frame has of its own: a trip to the arenas
+// takes a small run longer than its kernel.
+const ownBytes = 1 << 10
+
+func (r *Recording) newFrame() *frame {
+	f := &frame{r: r, slots: make([][]byte, len(r.p.slots)), flat: make([][]byte, r.flat),
+		args: make([][][]byte, len(r.p.steps)), results: make([][]byte, len(r.p.results)), stripe: homeStripe()}
 	rest := f.flat
 	for i, s := range r.p.steps {
 		n := len(s.in) + len(s.out)
 		f.args[i], rest = rest[:n:n], rest[n:]
 	}
+	for _, n := range r.consts {
+		f.set(n, r.fixed[n])
+	}
+	if n := r.Arena + r.Scratch; n <= ownBytes {
+		f.own, _ = tensor.New(tensor.U8, n).Bytes()
+		f.setTemps(f.own)
+	}
 	return f
+}
+
+// set points a slot at its memory.
+func (f *frame) set(n int, b []byte) {
+	f.slots[n] = b
+	for _, at := range f.r.places[n] {
+		f.flat[at] = b
+	}
+}
+
+func (f *frame) setTemps(memory []byte) {
+	r := f.r
+	for _, n := range r.temps {
+		lo, hi := r.offsets[n], r.offsets[n]+r.bytes[n]
+		f.set(n, memory[lo:hi:hi])
+	}
+}
+
+// takeMemory is the memory of the intermediates, and then of the scratch.
+func (f *frame) takeMemory() []byte {
+	if f.own != nil {
+		return f.own
+	}
+	f.slab = f.r.p.memory.take(f.r.Arena+f.r.Scratch, &f.stripe)
+	f.setTemps(f.slab.bytes)
+	return f.slab.bytes
+}
+
+func (f *frame) giveMemory() {
+	if f.slab == nil {
+		return
+	}
+	for _, n := range f.r.temps {
+		f.set(n, nil)
+	}
+	f.r.p.memory.give(f.slab, f.stripe)
+	f.slab = nil
 }
 
 // release keeps the frame for a later run, without the memory it pointed at.
 func (r *Recording) release(f *frame) {
-	clear(f.slots)
-	clear(f.flat)
-	clear(f.results)
+	f.unset(0, f.frozen.lo)
+	f.unset(f.frozen.hi, len(r.p.params))
+	for i := range r.p.results {
+		if f.results[i] = nil; !r.p.results[i].copied {
+			f.set(r.p.results[i].slot, nil)
+		}
+	}
 	r.frames.Put(f)
+}
+
+// unset lets go of parameters [lo, hi).
+func (f *frame) unset(lo, hi int) {
+	for _, n := range f.r.p.params[lo:hi] {
+		f.set(n, nil)
+	}
 }
 
 // setTensors checks the caller's tensors and points their slots at them. A
 // result that is copied is no slot's memory.
-func (f *frame) setTensors(args, results []*tensor.Tensor) error {
+func (f *frame) setTensors(in *inputs, results []*tensor.Tensor) error {
 	r := f.r
-	if err := count("arguments", len(args), len(r.p.params)); err != nil {
+	if err := f.setArgs(in); err != nil {
 		return err
 	}
 	if err := count("results", len(results), len(r.p.results)); err != nil {
 		return err
 	}
-	for i, n := range r.p.params {
-		if err := r.check("argument", i, n, args[i]); err != nil {
-			return err
-		}
-		f.slots[n], _ = args[i].Contiguous().Bytes()
-	}
-	for i, res := range r.p.results {
-		if err := r.check("result", i, res.slot, results[i]); err != nil {
+	for i := range r.p.results {
+		if err := r.check("result", i, r.p.results[i].slot, results[i]); err != nil {
 			return err
 		}
 		f.results[i], _ = results[i].Bytes()
@@ -61,44 +182,80 @@ func (f *frame) setTensors(args, results []*tensor.Tensor) error {
 	if err := f.checkSharing(); err != nil {
 		return err
 	}
-	for i, res := range r.p.results {
-		if !res.copied {
-			f.slots[res.slot] = f.results[i]
+	for i := range r.p.results {
+		if !r.p.results[i].copied {
+			f.set(r.p.results[i].slot, f.results[i])
 		}
 	}
 	return nil
 }
 
-// setArena points the other slots at the arena and the constants.
-func (f *frame) setArena(block []byte) {
-	r := f.r
-	for i := range r.p.slots {
-		switch r.p.slots[i].kind {
-		case slotConst:
-			f.slots[i] = r.fixed[i]
-		case slotTemp:
-			lo, hi := r.offsets[i], r.offsets[i]+r.bytes[i]
-			f.slots[i] = block[lo:hi:hi]
+func (f *frame) setArgs(in *inputs) error {
+	lo := len(in.leaves)
+	hi := lo
+	for _, s := range in.frozen {
+		hi += len(s.Tensors)
+	}
+	if err := count("arguments", hi+len(in.extra), len(f.r.p.params)); err != nil {
+		return err
+	}
+	if !f.frozen.same(lo, in.frozen) {
+		if err := f.setFrozen(lo, hi, in.frozen); err != nil {
+			return err
 		}
 	}
+	if err := f.setParams(0, in.leaves, in.check); err != nil {
+		return err
+	}
+	return f.setParams(hi, in.extra, in.check)
 }
 
-// buffers are what a step reads and then what it writes.
-func (f *frame) buffers(step int) [][]byte {
-	bufs, s := f.args[step], &f.r.p.steps[step]
-	for k, n := range s.in {
-		bufs[k] = f.slots[n]
+// setParams points the parameters from number at on at tensors.
+func (f *frame) setParams(at int, ts []*tensor.Tensor, check bool) error {
+	r := f.r
+	for i, t := range ts {
+		n := r.p.params[at+i]
+		if check || t == nil {
+			if err := r.check("argument", at+i, n, t); err != nil {
+				return err
+			}
+		}
+		b, dense := t.Bytes()
+		if !dense {
+			b, _ = t.Contiguous().Bytes()
+		}
+		if len(b) != r.bytes[n] {
+			return r.wrong("argument", at+i, n, t)
+		}
+		f.set(n, b)
 	}
-	for k, n := range s.out {
-		bufs[len(s.in)+k] = f.slots[n]
+	return nil
+}
+
+// setFrozen puts other frozen sets in the place of those of the last run.
+func (f *frame) setFrozen(lo, hi int, sets []*call.Frozen) error {
+	f.unset(f.frozen.lo, f.frozen.hi)
+	f.frozen.ids, f.frozen.lo, f.frozen.hi = f.frozen.ids[:0], lo, lo
+	f.sharing.forget()
+	at := lo
+	for _, s := range sets {
+		if err := f.setParams(at, s.Tensors, true); err != nil {
+			f.unset(lo, hi)
+			f.frozen.ids = f.frozen.ids[:0]
+			return err
+		}
+		f.frozen.ids = append(f.frozen.ids, s.ID)
+		at += len(s.Tensors)
 	}
-	return bufs
+	f.frozen.hi = hi
+	f.sharing.frozen = union(f.spans(f.sharing.frozen[:0], lo, hi))
+	return nil
 }
 
 // copyResults fills the results that no step wrote.
 func (f *frame) copyResults() {
-	for i, res := range f.r.p.results {
-		if res.copied {
+	for i := range f.r.p.results {
+		if res := &f.r.p.results[i]; res.copied {
 			copy(f.results[i], f.slots[res.slot])
 		}
 	}

@@ -19,11 +19,11 @@ func TestAChainRunsThroughTheArena(t *testing.T) {
 	assert.Equal(t, 256, r.Arena, "two live at a time")
 	assert.Equal(t, r.Arena, r.Live)
 	x100 := tensor.Fill(tensor.U8, []int{100}, 10)
-	assert.NoError(t, tensor.Check(call(t, r, x100)[0], tensor.Fill(tensor.U8, []int{100}, 17), tensor.Exact))
+	assert.NoError(t, tensor.Check(mustRun(t, r, x100)[0], tensor.Fill(tensor.U8, []int{100}, 17), tensor.Exact))
 	assert.NoError(t, tensor.Check(x100, tensor.Fill(tensor.U8, []int{100}, 10), tensor.Exact), "arguments stay as they are")
 	empty := record(t, p, map[string]int64{"N": 0})
 	assert.Zero(t, empty.Arena)
-	assert.Equal(t, []int{0}, call(t, empty, u8())[0].Shape())
+	assert.Equal(t, []int{0}, mustRun(t, empty, u8())[0].Shape())
 }
 
 // TestKernelsOfAnotherOrder has a kernel whose operands, results and symbols are
@@ -47,7 +47,7 @@ func TestKernelsOfAnotherOrder(t *testing.T) {
 	v := b.region(Step{Kernel: kernel, Params: []int{2, 0, 1}, Results: []int{1, 2, 0},
 		Syms: map[string]string{"k0": "C", "k1": "A", "k2": "B"}}, []dim.Expr{sa, sb, sc}, x, y, z)
 	p := b.link(b.get(v, 2), b.get(v, 0), b.get(v, 1))
-	out := call(t, record(t, p, map[string]int64{"A": 1, "B": 2, "C": 3}), u8(10), u8(20, 21), u8(30, 31, 32))
+	out := mustRun(t, record(t, p, map[string]int64{"A": 1, "B": 2, "C": 3}), u8(10), u8(20, 21), u8(30, 31, 32))
 	assert.Equal(t, []uint8{100, 101, 102}, tensor.Data[uint8](out[0]))
 	assert.Equal(t, []uint8{200}, tensor.Data[uint8](out[1]))
 	assert.Equal(t, []uint8{0, 1}, tensor.Data[uint8](out[2]))
@@ -72,7 +72,7 @@ func TestResultsFromAnywhere(t *testing.T) {
 	p := b.link(x, kept, kept, after, static, symbolic, static)
 	for _, size := range []int{3, 0, 5} {
 		arg := tensor.Fill(tensor.U8, []int{size}, 40)
-		out := call(t, record(t, p, map[string]int64{"N": int64(size)}), arg)
+		out := mustRun(t, record(t, p, map[string]int64{"N": int64(size)}), arg)
 		for i, want := range []*tensor.Tensor{arg, arg, arg, tensor.Fill(tensor.U8, []int{size}, 41), u8(7, 8), tensor.Fill(tensor.U8, []int{size}, 5), u8(7, 8)} {
 			assert.NoError(t, tensor.Check(out[i], want, tensor.Exact), "result %d", i)
 		}
@@ -83,8 +83,8 @@ func TestNothingToCompute(t *testing.T) {
 	b := newBuilder(t)
 	x := b.param(dim.Const(2))
 	r := record(t, b.link(x), nil)
-	assert.Equal(t, []uint8{1, 2}, tensor.Data[uint8](call(t, r, u8(1, 2))[0]))
-	assert.Empty(t, call(t, record(t, newBuilder(t).link(), nil)))
+	assert.Equal(t, []uint8{1, 2}, tensor.Data[uint8](mustRun(t, r, u8(1, 2))[0]))
+	assert.Empty(t, mustRun(t, record(t, newBuilder(t).link(), nil)))
 }
 
 func TestImpossibleProgramsPanic(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // bytes [Offset, Offset+Bytes), from step First, which writes it, to step Last,
 // the last that reads it.
 type PlannedBlock struct {
-	Region *ir.Value `json:"-"`      // that computes it, of op fused
-	Result int       `json:"result"` // which of the region's results it is
+	Region *ir.Value `json:"-"`      // that computes it, of op fused or control flow
+	Result int       `json:"result"` // which of the region's results it is; -1 for the work of control flow: second copies of carries, and its bodies' intermediates
 	Offset int       `json:"offset"` // bytes; a multiple of 64
 	Bytes  int       `json:"bytes"`  // of its elements; what follows up to a multiple of 64 is padding
 	First  int       `json:"first"`  // index into Program.Steps
@@ -34,7 +34,11 @@ func (r *Recording) Plan() []PlannedBlock {
 			if s.kind != slotTemp || r.bytes[n] == 0 {
 				continue
 			}
-			out = append(out, PlannedBlock{Region: r.p.Steps[at].Region, Result: results[i],
+			result := results[i]
+			if r.controls[at] != nil && i == len(step.out)-1 {
+				result = -1
+			}
+			out = append(out, PlannedBlock{Region: r.p.Steps[at].Region, Result: result,
 				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last})
 		}
 	}

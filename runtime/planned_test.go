@@ -39,7 +39,7 @@ func TestPlanListsTheIntermediates(t *testing.T) {
 		assert.Zero(t, want.Offset%align)
 		assert.LessOrEqual(t, want.Offset+want.Bytes, r.Arena)
 	}
-	assert.Equal(t, []uint8{9}, tensor.Data[uint8](call(t, record(t, p, map[string]int64{"N": 1}), u8(6))[0]))
+	assert.Equal(t, []uint8{9}, tensor.Data[uint8](mustRun(t, record(t, p, map[string]int64{"N": 1}), u8(6))[0]))
 
 	assert.Empty(t, record(t, p, map[string]int64{"N": 0}).Plan(), "no elements, no place")
 	assert.Empty(t, record(t, newBuilder(t).link(), nil).Plan())

@@ -13,7 +13,7 @@
 // Invariants: two values whose lifetimes overlap do not overlap in the arena;
 // results never live in the arena; a Recording is immutable, and each run of it
 // has an arena of its own, so that any number may run at once; between runs
-// nothing here refers to a caller's tensors.
+// nothing here refers to a caller's tensors, but for those of frozen sets.
 package runtime
 
 import (
@@ -25,10 +25,12 @@ import (
 	"jitc/ir/tensor"
 )
 
-// Step is one region of a program and the kernel that computes it.
+// Step is one region of a program and the kernel that computes it, or one value
+// of control flow and the programs of its bodies.
 type Step struct {
-	Region   *ir.Value // of op fused, in the program's function; Link sets it
+	Region   *ir.Value // of op fused or control flow, in the program's function; Link sets it
 	Kernel   executors.Kernel
+	Bodies   []*Program // of control flow, which has no kernel
 	Executor string
 	Key      string // the region's canonical key, for reports
 	// The kernel may have been compiled for another region of the same canonical
@@ -65,6 +67,7 @@ type Program struct {
 	params  []int       // slot of each parameter
 	steps   []stepSlots // of each step
 	results []result
+	donated []int // parameters whose memory results may take
 	memory  *arenas
 }
 
@@ -98,10 +101,10 @@ type result struct {
 }
 
 // Link builds a program from a fused function, which Verify accepts, and the
-// steps of its regions by value ID. Constants of static type that stand outside
+// steps of its regions and control flow by value ID. Constants of static type that stand outside
 // regions are evaluated here, once; those of symbolic type by Record.
 func Link(f *ir.Func, steps map[int]Step) (*Program, error) {
-	p := &Program{F: f, memory: &shared}
+	p := &Program{F: f, memory: &sharedArenas}
 	l := &linker{p: p, slotsOf: make([][]int, f.NumIDs)}
 	for _, v := range f.Params {
 		p.params = append(p.params, l.add(v, slot{typ: v.Type, kind: slotParam}))
@@ -151,6 +154,14 @@ func (l *linker) value(v *ir.Value, steps map[int]Step) error {
 	case ir.OpConstant:
 		return l.constant(v)
 	}
+	if v.Is(ir.Control) {
+		step := steps[v.ID]
+		if len(step.Bodies) != len(v.Bodies) {
+			panic(fmt.Sprintf("BUG: runtime: %d programs for the %d bodies of a %s", len(step.Bodies), len(v.Bodies), v.Op))
+		}
+		l.control(v, step)
+		return nil
+	}
 	panic(fmt.Sprintf("BUG: runtime: %s is in no region", v.Op))
 }
 
@@ -183,7 +194,7 @@ func (l *linker) region(v *ir.Value, step Step) {
 		s.in = append(s.in, n)
 		l.p.slots[n].last = at
 	}
-	for _, t := range v.Body.ResultTypes() {
+	for _, t := range v.ResultTypes() {
 		l.add(v, slot{typ: t, kind: slotTemp, first: at, last: at})
 	}
 	slots := l.slotsOf[v.ID]
@@ -198,6 +209,24 @@ func (l *linker) region(v *ir.Value, step Step) {
 	step.Region = v
 	l.p.Steps = append(l.p.Steps, step)
 	l.p.steps = append(l.p.steps, s)
+}
+
+// control is region for control flow; its last output is its work.
+func (l *linker) control(v *ir.Value, step Step) {
+	at := len(l.p.Steps)
+	l.region(v, step)
+	l.p.slots = append(l.p.slots, slot{typ: workType, kind: slotTemp, first: at, last: at})
+	s := &l.p.steps[at]
+	s.out = append(s.out, len(l.p.slots)-1)
+}
+
+// String names the step in messages: "region at f.trace:3:3".
+func (s *Step) String() string {
+	name := "region"
+	if s.Bodies != nil {
+		name = s.Region.Op.String()
+	}
+	return name + " at " + s.Region.Pos.String()
 }
 
 // orderOf is order, which lists some of n operands or results; nil is all of them.

@@ -21,11 +21,16 @@ type Recording struct {
 
 	p        *Program
 	launches []executors.Launch
-	shapes   [][]int  // by slot
-	bytes    []int    // by slot
-	offsets  []int    // by slot, into the arena; temporaries only
-	fixed    [][]byte // by slot; constants only
-	frames   sync.Pool
+	controls []*control // by step; nil for regions
+	shapes   [][]int    // by slot
+	bytes    []int      // by slot
+	offsets  []int      // by slot, into the arena; temporaries only
+	fixed    [][]byte   // by slot; constants only
+	alone    []bool     // by step: its launch needs no workers
+	serial   bool       // no launch needs any
+	donated  []int      // by result: the parameter whose memory it may take, or -1
+	slotIndex
+	frames sync.Pool
 }
 
 // MaxBytes bounds one tensor, and the memory of one run without its arguments
@@ -42,14 +47,36 @@ func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error
 	if err := p.F.Facts.Check(sizes); err != nil {
 		return nil, fmt.Errorf("@%s: %w", p.F.Name, err)
 	}
+	r, err := p.record(sizes, workers)
+	if err != nil {
+		return nil, fmt.Errorf("@%s: %w", p.F.Name, err)
+	}
+	return r, nil
+}
+
+// record is Record for sizes that satisfy the facts, and for bodies too.
+func (p *Program) record(sizes map[string]int64, workers int) (*Recording, error) {
 	r := &Recording{p: p, Sizes: maps.Clone(sizes), Workers: workers}
-	for _, prepare := range []func() error{r.measure, r.plan, r.evalConstants, r.bind} {
+	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.evalConstants, r.bind, r.index, r.donate} {
 		if err := prepare(); err != nil {
-			return nil, fmt.Errorf("@%s: %w", p.F.Name, err)
+			return nil, err
 		}
 	}
 	r.frames.New = func() any { return r.newFrame() }
 	return r, nil
+}
+
+// recordBodies records the programs of control flow.
+func (r *Recording) recordBodies() (err error) {
+	r.controls = make([]*control, len(r.p.Steps))
+	for i := range r.p.Steps {
+		if step := &r.p.Steps[i]; step.Bodies != nil {
+			if r.controls[i], err = r.recordControl(step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // measure finds the shape and size of every slot.
@@ -68,6 +95,12 @@ func (r *Recording) measure() error {
 		}
 		r.shapes = append(r.shapes, shape)
 		r.bytes = append(r.bytes, n)
+	}
+	for i, c := range r.controls {
+		if c != nil {
+			out := r.p.steps[i].out
+			r.bytes[out[len(out)-1]] = c.work
+		}
 	}
 	return nil
 }
@@ -122,24 +155,39 @@ func (r *Recording) evalConstants() error {
 
 // bind makes the launches.
 func (r *Recording) bind() error {
+	r.serial = true
 	for i := range r.p.Steps {
 		step := &r.p.Steps[i]
-		sizes, err := step.sizes(r.Sizes)
+		l, err := r.launchOf(i)
 		if err != nil {
-			return fmt.Errorf("region at %s: %w", step.Region.Pos, err)
+			return fmt.Errorf("%s: %w", step, err)
 		}
-		l, err := step.Kernel.Bind(sizes)
-		if err != nil {
-			return fmt.Errorf("region at %s: %w", step.Region.Pos, err)
+		workers, serial := r.Workers, isSerial(l)
+		if serial {
+			workers = 1
 		}
-		n := l.ScratchBytes(r.Workers)
+		n := l.ScratchBytes(workers)
 		if n < 0 || n > MaxBytes-r.Arena {
-			return fmt.Errorf("region at %s: its kernel needs %d bytes of scratch: expected 0 to %d", step.Region.Pos, n, MaxBytes-r.Arena)
+			return fmt.Errorf("%s: its kernel needs %d bytes of scratch: expected 0 to %d", step, n, MaxBytes-r.Arena)
 		}
-		r.launches = append(r.launches, l)
+		r.launches, r.alone = append(r.launches, l), append(r.alone, serial)
+		r.serial = r.serial && serial
 		r.Scratch = max(r.Scratch, alignUp(n))
 	}
 	return nil
+}
+
+// launchOf binds a step to the sizes.
+func (r *Recording) launchOf(i int) (executors.Launch, error) {
+	if c := r.controls[i]; c != nil {
+		return c, nil
+	}
+	step := &r.p.Steps[i]
+	sizes, err := step.sizes(r.Sizes)
+	if err != nil {
+		return nil, err
+	}
+	return step.Kernel.Bind(sizes)
 }
 
 // Results allocates tensors for the results of a run.

@@ -105,7 +105,7 @@ func TestScratchStandsBesideTheArena(t *testing.T) {
 	r := record(t, b.link(b.one(k, b.one(k, b.one(k, b.param(dim.Const(70)))))), nil)
 	assert.Equal(t, []int{256, 128}, []int{r.Arena, r.Scratch})
 	x := tensor.Fill(tensor.U8, []int{70}, 3)
-	assert.NoError(t, tensor.Check(call(t, r, x)[0], x, tensor.Exact), "scratch overlaps nothing")
+	assert.NoError(t, tensor.Check(mustRun(t, r, x)[0], x, tensor.Exact), "scratch overlaps nothing")
 	require.Len(t, seen, 3)
 	assert.Zero(t, address(seen[0])%64)
 	assert.Equal(t, address(seen[0]), address(seen[2]))

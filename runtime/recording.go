@@ -6,41 +6,96 @@ import (
 	"time"
 
 	"jitc/executors"
+	"jitc/ir/call"
 	"jitc/ir/tensor"
 )
 
 // Run computes the program on w. args have the parameters' types at the
 // recording's sizes; results are contiguous tensors of the result types, as
-// Results makes them, that share memory with no argument and no other result.
-// A strided argument is copied first; apart from that, a run allocates nothing
-// once a first one has. Tensors that do not fit are a *BufferError, and nothing
-// has run; after another error, the results' elements are undefined.
+// Results makes them, that share memory with no other result and no argument,
+// but for what Donated allows. A strided argument is copied first; apart from
+// that, a run allocates nothing once a first one has. Tensors that do not fit are
+// a *BufferError, and nothing has run; after another error, the elements of the
+// results, and so of donated arguments, are undefined.
 func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) error {
-	return r.run(args, results, w, nil)
+	return r.run(&inputs{leaves: args, check: true}, results, w, nil)
+}
+
+// RunChecked is Run for a caller who knows that each argument has the element
+// type and shape of ArgLayouts, because its layout is that one or one that
+// differs in the strides only. Of another type, it is read as if it had the right
+// one; memory is safe all the same, for an argument of too many or too few bytes
+// is refused.
+func (r *Recording) RunChecked(args, results []*tensor.Tensor, w executors.Workers) error {
+	return r.run(&inputs{leaves: args}, results, w, nil)
+}
+
+// RunCall is RunChecked for the tensors of a call and then extra ones. Frozen
+// sets with which the last run was called take no time per tensor, and stay
+// reachable until the memory of idle runs is collected.
+func (r *Recording) RunCall(c *call.Call, extra, results []*tensor.Tensor, w executors.Workers) error {
+	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra}, results, w, nil)
 }
 
 // Profile is Run that reports how long each step took, on the calling goroutine.
 func (r *Recording) Profile(args, results []*tensor.Tensor, w executors.Workers, took func(step int, d time.Duration)) error {
-	return r.run(args, results, w, took)
+	return r.run(&inputs{leaves: args, check: true}, results, w, took)
 }
 
-func (r *Recording) run(args, results []*tensor.Tensor, w executors.Workers, took func(int, time.Duration)) error {
+// ArgLayouts are the layouts of contiguous arguments; not to be changed.
+func (r *Recording) ArgLayouts() []*tensor.Layout { return r.argLayouts }
+
+// ResultLayouts are the layouts of the results; not to be changed.
+func (r *Recording) ResultLayouts() []*tensor.Layout { return r.resultLayouts }
+
+// inputs are the arguments of a run: leaves, the tensors of frozen sets, extra.
+type inputs struct {
+	leaves []*tensor.Tensor
+	frozen []*call.Frozen
+	extra  []*tensor.Tensor
+	check  bool // the types of the leaves
+}
+
+// alone is one worker: the goroutine that runs the launch.
+type alone struct{}
+
+func (alone) Workers() int { return 1 }
+
+func (alone) Run(chunks int, f func(chunk, worker int)) {
+	for i := range chunks {
+		f(i, 0)
+	}
+}
+
+// chunked is implemented by launches that know into how many chunks they split
+// their work at most. One chunk needs no workers: none is woken for it, and it
+// gets scratch for one only.
+type chunked interface {
+	Chunks() int
+}
+
+func isSerial(l executors.Launch) bool {
+	c, ok := l.(chunked)
+	return ok && c.Chunks() <= 1
+}
+
+func (r *Recording) run(in *inputs, results []*tensor.Tensor, w executors.Workers, took func(int, time.Duration)) error {
 	if w == nil {
 		return errors.New("no workers to run on")
 	}
-	if n := w.Workers(); n > r.Workers {
-		return fmt.Errorf("recorded for at most %d workers, run on %d", r.Workers, n)
+	if !r.serial {
+		if n := w.Workers(); n > r.Workers {
+			return fmt.Errorf("recorded for at most %d workers, run on %d", r.Workers, n)
+		}
 	}
 	f := r.frames.Get().(*frame)
 	defer r.release(f)
-	if err := f.setTensors(args, results); err != nil {
+	if err := f.setTensors(in, results); err != nil {
 		return err
 	}
-	n := r.Arena + r.Scratch
-	block := r.p.memory.take(n)
-	defer r.p.memory.give(block, n)
-	f.setArena(block)
-	if err := r.launch(f, block, w, took); err != nil {
+	memory := f.takeMemory()
+	defer f.giveMemory()
+	if err := r.launch(f, memory, w, took); err != nil {
 		return err
 	}
 	f.copyResults()
@@ -53,25 +108,38 @@ type spinner interface {
 	End()
 }
 
-func (r *Recording) launch(f *frame, block []byte, w executors.Workers, took func(int, time.Duration)) error {
-	scratch := block[min(r.Arena, len(block)):]
-	if s, ok := w.(spinner); ok {
-		s.Begin()
-		defer s.End()
+func (r *Recording) launch(f *frame, memory []byte, w executors.Workers, took func(int, time.Duration)) error {
+	scratch := memory[min(r.Arena, len(memory)):]
+	if !r.serial {
+		if s, ok := w.(spinner); ok {
+			s.Begin()
+			defer s.End()
+		}
 	}
 	var start time.Time
 	if took != nil {
 		start = time.Now()
 	}
-	for i, l := range r.launches {
-		if err := l.Run(f.buffers(i), scratch, w); err != nil {
-			return fmt.Errorf("@%s: region at %s: %w", r.p.F.Name, r.p.Steps[i].Region.Pos, err)
+	for i := range r.launches {
+		if err := r.step(f, i, scratch, w); err != nil {
+			return fmt.Errorf("@%s: %w", r.p.F.Name, err)
 		}
 		if took != nil {
 			now := time.Now()
 			took(i, now.Sub(start))
 			start = time.Now() // what took does is not the next step's time
 		}
+	}
+	return nil
+}
+
+// step runs one step; its buffers are set.
+func (r *Recording) step(f *frame, i int, scratch []byte, w executors.Workers) error {
+	if r.alone[i] {
+		w = alone{}
+	}
+	if err := r.launches[i].Run(f.args[i], scratch, w); err != nil {
+		return fmt.Errorf("%s: %w", &r.p.Steps[i], err)
 	}
 	return nil
 }

@@ -49,10 +49,10 @@ func TestStridedArgumentsAreCopied(t *testing.T) {
 	r := adder(t, 3)
 	x, err := u8(0, 9, 1, 9, 2, 9).View([]int{2}, 0, []int{3})
 	require.NoError(t, err)
-	assert.Equal(t, []uint8{3, 4, 5}, tensor.Data[uint8](call(t, r, x)[1]))
+	assert.Equal(t, []uint8{3, 4, 5}, tensor.Data[uint8](mustRun(t, r, x)[1]))
 	part, err := u8(9, 9, 1, 2, 3, 9).View([]int{1}, 2, []int{3})
 	require.NoError(t, err)
-	assert.Equal(t, []uint8{4, 5, 6}, tensor.Data[uint8](call(t, r, part)[1]), "a view at an offset")
+	assert.Equal(t, []uint8{4, 5, 6}, tensor.Data[uint8](mustRun(t, r, part)[1]), "a view at an offset")
 }
 
 func TestTensorsThatDoNotFit(t *testing.T) {
@@ -218,7 +218,7 @@ func TestARunKeepsNoTensorAlive(t *testing.T) {
 	var data []weak.Pointer[byte]
 	func() {
 		x := tensor.Fill(tensor.U8, []int{100_000}, 1)
-		out := call(t, r, x)
+		out := mustRun(t, r, x)
 		for _, y := range append(out, x) {
 			refs = append(refs, weak.Make(y))
 			data = append(data, weak.Make(&y.Base()[0]))

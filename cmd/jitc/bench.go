@@ -183,7 +183,7 @@ func (b *benchmark) once(ctx context.Context, results []*tensor.Tensor) error {
 }
 
 func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
-	regions := c.regions()
+	regions := c.regions()[:len(c.Program.Steps)] // control flow is timed as a whole
 	r := &benchReport{Function: b.name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: c.Report.Time(),
 		Regions: len(regions), Distinct: c.Report.Kernels(), By: byExecutor(c.Report), Runs: len(b.runs),
 		Min: slices.Min(b.runs), Median: median(b.runs), Arena: c.plan.Arena, Kernels: []kernelTime{}}

@@ -40,13 +40,13 @@ func (c *compiledTrace) report() *compileReport {
 	return r
 }
 
-// regions are the program's regions, in the order of their launches.
+// regions are the program's steps in the order in which they run, and then those
+// of bodies of control flow.
 func (c *compiledTrace) regions() []regionReport {
 	out := []regionReport{}
-	for i, g := range c.Report.Regions {
-		step := &c.Program.Steps[i]
-		cost := costOf(step)
-		x := regionReport{Index: i, RegionReport: g, Bytes: cost.bytes.String(), Flops: cost.flops.String()}
+	for i, step := range c.Steps() {
+		cost := costOf(step.Step)
+		x := regionReport{Index: i, RegionReport: c.Report.Regions[i], Bytes: cost.bytes.String(), Flops: cost.flops.String()}
 		x.Name = regionName(step.Region)
 		if c.plan != nil {
 			bytes, flops := cost.at(c.sizes)
@@ -63,6 +63,9 @@ type cost struct{ bytes, flops dim.Expr }
 // costOf renames the sizes of a step's kernel, which may have been compiled for
 // another region, to the function's.
 func costOf(s *rt.Step) cost {
+	if s.Kernel == nil { // control flow: what its bodies cost depends on data
+		return cost{dim.Const(0), dim.Const(0)}
+	}
 	info := s.Kernel.Info()
 	names := map[string]dim.Expr{}
 	for of, to := range s.Syms {
@@ -78,13 +81,14 @@ func (c cost) at(sizes map[string]int64) (bytes, flops int64) {
 	return bytes, flops
 }
 
-// groupKernels groups regions by kernel, in the order of first use.
+// groupKernels groups regions by kernel, in the order of first use. Control flow
+// has none and is a group of its own.
 func groupKernels(regions []regionReport) [][]regionReport {
 	var groups [][]regionReport
 	at := map[string]int{}
 	for _, r := range regions {
 		i, ok := at[r.Key]
-		if !ok {
+		if !ok || r.Kind == jitc.ControlKind {
 			i = len(groups)
 			at[r.Key] = i
 			groups = append(groups, nil)
@@ -183,7 +187,7 @@ func (a *app) writeRegions(c *compiledTrace, each bool) {
 		if len(g) > 1 {
 			id += fmt.Sprintf(" x%d", len(g))
 		}
-		t.add(id, kernelText(r), kindText(r), codeText(r.Code), bytes, flops, opsText(r.Ops))
+		t.add(id, kernelText(r), kindText(r), codeText(r.Code), bytes, flops, inText(r.In)+opsText(r.Ops))
 	}
 	t.write(a.out, a.style)
 }
@@ -193,12 +197,20 @@ func kernelText(r regionReport) string {
 	if r.Cached {
 		return clip(r.Key, 6) + "="
 	}
-	return clip(r.Key, 6)
+	return orText(clip(r.Key, 6), "-")
+}
+
+// inText sets off the body that holds a region: "r.body: ".
+func inText(in string) string {
+	if in == "" {
+		return ""
+	}
+	return in + ": "
 }
 
 // kindText says who computes a region, and how: "gemm", "reference".
 func kindText(r regionReport) string {
-	if r.Kind == r.Executor || r.Executor == "native" {
+	if r.Kind == r.Executor || r.Executor == "native" || r.Kind == jitc.ControlKind {
 		return r.Kind
 	}
 	return r.Executor + " " + r.Kind

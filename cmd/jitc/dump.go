@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"jitc"
 	"jitc/ir"
 )
 
@@ -52,10 +53,14 @@ func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
 // kernelDump is a stage of every distinct kernel.
 func (c *compiledTrace) kernelDump(stage string) string {
 	var b strings.Builder
+	steps := c.Steps()
 	for _, g := range groupKernels(c.regions()) {
 		r := g[0]
+		if r.Kind == jitc.ControlKind {
+			continue
+		}
 		fmt.Fprintf(&b, "# kernel %s: %s, %s %s\n", r.Key, r.Executor, plural(len(g), "region"), idsText(g))
-		text, ok := c.Program.Steps[r.Index].Kernel.Dump(stage)
+		text, ok := steps[r.Index].Kernel.Dump(stage)
 		if !ok {
 			text = "# there is none: " + r.Detail
 		}

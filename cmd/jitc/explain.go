@@ -11,6 +11,7 @@ import (
 
 	"jitc"
 	"jitc/fusion"
+	"jitc/ir"
 	"jitc/trace"
 )
 
@@ -75,6 +76,7 @@ func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) e
 // regionWhy is a region and the reason for it.
 type regionWhy struct {
 	Index    int      `json:"index"`
+	In       string   `json:"in,omitempty"` // the body of control flow that holds it
 	Kind     string   `json:"kind"`
 	Executor string   `json:"executor"`
 	Key      string   `json:"key"`
@@ -86,14 +88,33 @@ type regionWhy struct {
 	ops string
 }
 
+// region explains step i of the report: a region, or control flow.
 func (e *explanation) region(i int) regionWhy {
-	g, r := e.parts.Regions[i], e.Report.Regions[i]
-	w := regionWhy{Index: i, Kind: g.Kind.String(), Executor: r.Executor, Key: r.Key, Members: []string{},
-		Why: g.Why, Detail: r.Detail, ops: opsText(r.Ops)}
-	for _, m := range g.Members {
-		w.Members = append(w.Members, e.parts.Name(m))
+	v, r := e.Steps()[i].Region, e.Report.Regions[i]
+	w := regionWhy{Index: i, In: r.In, Kind: r.Kind, Executor: r.Executor, Key: r.Key, Members: []string{},
+		Detail: r.Detail, ops: opsText(r.Ops)}
+	for _, part := range e.parts.Parts() {
+		for _, g := range part.Regions {
+			if g.Value != v {
+				continue
+			}
+			w.Kind, w.Why = g.Kind.String(), g.Why
+			for _, m := range g.Members {
+				w.Members = append(w.Members, part.Name(m))
+			}
+		}
+		for _, c := range part.Control {
+			if c.Value == v {
+				w.Why, w.Members = "control flow is in no region; its bodies are partitioned on their own", []string{part.Name(c.Of)}
+			}
+		}
 	}
 	return w
+}
+
+// stepOf is the index of the step that computes a region.
+func (e *explanation) stepOf(v *ir.Value) int {
+	return slices.IndexFunc(e.Steps(), func(s jitc.Step) bool { return s.Region == v })
 }
 
 // overview sums up all regions and decisions.
@@ -128,25 +149,27 @@ var valueName = regexp.MustCompile(`%[^\s,:]+`)
 func (e *explanation) reasons() []reasonCount {
 	out := []reasonCount{}
 	at := map[string]int{}
-	for _, d := range e.parts.Decisions {
-		general := valueName.ReplaceAllString(e.parts.Reason(d), "%_")
-		key := d.Verdict.String() + general
-		if _, ok := at[key]; !ok {
-			at[key] = len(out)
-			out = append(out, reasonCount{Verdict: d.Verdict.String(), Reason: general, Example: e.subject(d)})
+	for _, part := range e.parts.Parts() {
+		for _, d := range part.Decisions {
+			general := valueName.ReplaceAllString(part.Reason(d), "%_")
+			key := d.Verdict.String() + general
+			if _, ok := at[key]; !ok {
+				at[key] = len(out)
+				out = append(out, reasonCount{Verdict: d.Verdict.String(), Reason: general, Example: inText(part.Path) + subject(part.Result, d)})
+			}
+			out[at[key]].Count++
 		}
-		out[at[key]].Count++
 	}
 	slices.SortStableFunc(out, func(a, b reasonCount) int { return strings.Compare(a.Verdict, b.Verdict) })
 	return out
 }
 
 // subject names what a decision is about: "%h", "%h -> %a".
-func (e *explanation) subject(d fusion.Decision) string {
+func subject(parts *fusion.Result, d fusion.Decision) string {
 	if d.Consumer == nil {
-		return e.parts.Name(d.Producer)
+		return parts.Name(d.Producer)
 	}
-	return e.parts.Name(d.Producer) + " -> " + e.parts.Name(d.Consumer)
+	return parts.Name(d.Producer) + " -> " + parts.Name(d.Consumer)
 }
 
 func (a *app) writeOverview(o *overview) {
@@ -171,7 +194,12 @@ func (a *app) writeOverview(o *overview) {
 }
 
 func (a *app) writeRegionWhy(r regionWhy) {
-	fmt.Fprintf(a.out, "%s  %s, %s, kernel %s\n", a.style.bold(fmt.Sprintf("region %d", r.Index)), r.Kind, r.Executor, clip(r.Key, 8))
+	kernel := ", kernel " + clip(r.Key, 8)
+	if r.Key == "" {
+		kernel = ""
+	}
+	fmt.Fprintf(a.out, "%s  %s, %s%s\n", a.style.bold(fmt.Sprintf("region %d", r.Index)), r.Kind, r.Executor, kernel)
+	a.item("in", r.In)
 	a.item("ops", r.ops)
 	a.item("computes", strings.Join(r.Members, " "))
 	a.item("together", r.Why)

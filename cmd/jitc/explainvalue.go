@@ -102,8 +102,9 @@ func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
 	if len(w.Became) == 0 && v.Op != ir.OpParam {
 		w.Gone = e.goneIn(mine)
 	}
-	for i, g := range e.parts.Regions {
-		if slices.ContainsFunc(g.Value.Body.Values, mine) {
+	for _, g := range e.parts.Regions {
+		i := e.stepOf(g.Value)
+		if slices.ContainsFunc(g.Value.Bodies[0].Values, mine) {
 			w.Regions = append(w.Regions, e.region(i))
 		}
 		if v.Op == ir.OpParam && slices.ContainsFunc(g.Value.Args, mine) {
@@ -112,7 +113,7 @@ func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
 	}
 	for _, d := range e.parts.Decisions {
 		if mine(d.Producer) || d.Consumer != nil && mine(d.Consumer) {
-			w.Decisions = append(w.Decisions, decisionText{e.subject(d), d.Verdict.String(), e.parts.Reason(d)})
+			w.Decisions = append(w.Decisions, decisionText{subject(e.parts, d), d.Verdict.String(), e.parts.Reason(d)})
 		}
 	}
 	return w

@@ -154,14 +154,17 @@ func (a *app) checkTensors(c *jitc.Compiled, sizes map[string]int64) error {
 	for _, v := range c.Fused.Results {
 		results += bytesOf(v.Type, sizes)
 	}
-	for _, v := range c.Fused.Values {
-		largest = max(largest, bytesOf(v.Type, sizes))
+	for _, part := range c.Parts.Parts() {
+		for _, v := range part.F.Values {
+			largest = max(largest, bytesOf(v.Type, sizes))
+		}
 	}
+	steps := c.Steps()
 	for i, r := range c.Report.Regions {
 		if r.Executor != executors.Reference {
 			continue
 		}
-		for _, v := range c.Program.Steps[i].Region.Body.Values { // one tensor each
+		for _, v := range steps[i].Region.Bodies[0].Values { // one tensor each
 			largest = max(largest, bytesOf(v.Type, sizes))
 		}
 	}
@@ -178,9 +181,11 @@ func (a *app) checkTensors(c *jitc.Compiled, sizes map[string]int64) error {
 // program to sizes makes them.
 func (a *app) checkConstants(c *jitc.Compiled, sizes map[string]int64) error {
 	total := 0.0
-	for _, v := range c.Fused.Values {
-		if v.Op == ir.OpConstant {
-			total += bytesOf(v.Type, sizes)
+	for _, part := range c.Parts.Parts() {
+		for _, v := range part.F.Values {
+			if v.Op == ir.OpConstant {
+				total += bytesOf(v.Type, sizes)
+			}
 		}
 	}
 	return a.checkFits(c.Trace, total, "constants", sizes)

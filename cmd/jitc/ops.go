@@ -40,6 +40,7 @@ var traitNames = []struct {
 	{ir.Pointwise, "pointwise"}, {ir.View, "view"}, {ir.Indexed, "indexed"}, {ir.Source, "source"},
 	{ir.Reduce, "reduction"}, {ir.Contract, "contraction"}, {ir.Commutative, "commutative"}, {ir.Random, "random"},
 	{ir.Effect, "effect"}, {ir.Structural, "structural"}, {ir.Approximate, "approximate"},
+	{ir.Control, "control"}, {ir.Dynamic, "dynamic"},
 }
 
 var attrKinds = map[ir.AttrKind]string{
@@ -48,7 +49,7 @@ var attrKinds = map[ir.AttrKind]string{
 }
 
 // opKinds are the kinds in the order of the list.
-var opKinds = []string{"primitive", "composite", "structural"}
+var opKinds = []string{"primitive", "composite", "control", "structural"}
 
 // dtypeSets are the sets of element types that have a name.
 var dtypeSets = []struct {
@@ -124,6 +125,8 @@ func describeOp(op ir.Op) opReport {
 		}
 	}
 	switch {
+	case row.Traits&ir.Control != 0:
+		r.Kind = "control"
 	case row.Traits&ir.Structural != 0:
 		r.Kind = "structural"
 	case op.Composite():

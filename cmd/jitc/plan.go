@@ -41,11 +41,27 @@ func planOf(p *rt.Program, rec *rt.Recording) *planReport {
 		r.Results += bytesAt(v.Type, rec.Sizes)
 	}
 	for _, b := range rec.Plan() {
-		of := b.Region.Body.Results[b.Result]
 		r.Intermediates += b.Bytes
-		r.Blocks = append(r.Blocks, planBlock{Name: orText(of.Name, fmt.Sprintf("region %d", b.First)), Type: of.Type.String(), PlannedBlock: b})
+		name, typ := blockName(b)
+		r.Blocks = append(r.Blocks, planBlock{Name: orText(name, fmt.Sprintf("region %d", b.First)), Type: typ, PlannedBlock: b})
 	}
 	return r
+}
+
+// blockName is the name of what lies in a block, empty for none, and its type.
+func blockName(b rt.PlannedBlock) (name, typ string) {
+	switch v := b.Region; {
+	case b.Result < 0:
+		return v.Op.String() + " " + v.Name, "work"
+	case v.Op == ir.OpFused:
+		of := v.Bodies[0].Results[b.Result]
+		return of.Name, of.Type.String()
+	default:
+		if name = v.Name; name != "" && v.Type.IsTuple() {
+			name = fmt.Sprintf("%s.%d", name, b.Result)
+		}
+		return name, v.ResultTypes()[b.Result].String()
+	}
 }
 
 // bytesAt is the size of a type at sizes that checkSizes has accepted.
@@ -57,12 +73,13 @@ func bytesAt(t ir.Type, sizes map[string]int64) int {
 	return int(n)
 }
 
-// regionName is the name of what a region computes: of its last named value.
+// regionName is the name of what a region computes: of its last named value; of
+// control flow, its own or the op's.
 func regionName(v *ir.Value) string {
-	if v.Name != "" {
-		return v.Name
+	if v.Name != "" || v.Op != ir.OpFused {
+		return orText(v.Name, v.Op.String())
 	}
-	for _, r := range slices.Backward(v.Body.Results) {
+	for _, r := range slices.Backward(v.Bodies[0].Results) {
 		if r.Name != "" {
 			return r.Name
 		}

@@ -244,11 +244,7 @@ func (a *app) writeStats(s *statsReport) {
 	fmt.Fprintf(a.out, "  kernels  %d kept, %d hits, %d compiled in %s\n",
 		s.Kernels.Kernels, s.Kernels.Hits, s.Kernels.Misses, timeText(s.Kernels.Compile))
 	fmt.Fprintf(a.out, "  entries  %d kept, %d hits, %d misses, %d evicted\n",
-		len(s.Function.Entries), s.Function.Hits, s.Function.Misses, s.Function.Evicted)
-	for _, e := range s.Function.Entries {
-		fmt.Fprintf(a.out, "    %-24s %d hits, made in %s, arena %s\n",
-			orText(sizesText(e.Sizes), "(no sizes)"), e.Hits, timeText(e.Compile), byteText(float64(e.Arena)))
-	}
+		len(s.Function.Entries), s.Function.Hits.Total(), s.Function.Misses, s.Function.Evicted)
 	fmt.Fprintf(a.out, "  arenas   %s\n", byteText(float64(s.Arenas)))
 }
 

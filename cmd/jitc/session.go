@@ -64,7 +64,7 @@ type session struct {
 }
 
 // entry compiles the function and binds it to the arguments.
-func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Entry, error) {
+func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Admission, error) {
 	s.a.progress.start("compiling @%s", s.name)
 	defer s.a.progress.stop()
 	c, err := s.fn.Compiled(ctx)
@@ -86,12 +86,15 @@ func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Entry, error) 
 
 // run runs the function n times and keeps the results of the last.
 func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport, error) {
+	if chain, err := s.chain(ctx); err != nil || chain != nil {
+		return s.runChain(ctx, chain, err, n)
+	}
 	c, entry, err := s.entry(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
-		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Compile, Arena: entry.Recording.Arena, Runs: n}
+		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Bind, Arena: entry.Recording.Arena, Runs: n}
 	results := entry.Recording.Results()
 	times := make([]time.Duration, 0, min(n, 1<<16))
 	s.a.progress.start("running @%s", s.name)

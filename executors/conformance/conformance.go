@@ -117,12 +117,12 @@ type suite struct {
 
 func newSuite(e executors.Executor, o Options) *suite { return &suite{e: e, o: o} }
 
-// ops lists the ops to test: all that compute.
+// ops lists the ops to test: all that compute, at sizes that are known beforehand.
 func (s *suite) ops() []ir.Op {
 	var ops []ir.Op
 	for _, op := range ir.Ops() {
 		row := op.Row()
-		if row.Traits&(ir.Structural|ir.Effect) != 0 || row.Samples == nil {
+		if row.Traits&(ir.Structural|ir.Effect|ir.Dynamic) != 0 || row.Samples == nil {
 			continue
 		}
 		if s.o.Ops == nil || slices.Contains(s.o.Ops, op) {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"unsafe"
 
@@ -129,6 +130,18 @@ func (l *launch) productBytes(workers int) int {
 		if p := l.steps[i].product; p != nil {
 			n = max(n, alignUp(p.ScratchBytes(workers)))
 		}
+	}
+	return n
+}
+
+// Chunks is the most chunks that a step is split into; a product's count as many.
+func (l *launch) Chunks() int {
+	n := 0
+	for i := range l.steps {
+		if l.steps[i].product != nil {
+			return math.MaxInt
+		}
+		n = max(n, int(l.steps[i].chunking.Count))
 	}
 	return n
 }

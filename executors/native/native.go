@@ -84,6 +84,8 @@ func (e *Executor) Claim(v *ir.Value) fusion.Claim {
 	switch {
 	case v.Is(ir.Structural):
 		return fusion.Claim{Level: fusion.Refused, Why: "not a computation"}
+	case v.Is(ir.Dynamic):
+		return fusion.Claim{Level: fusion.Refused, Why: "its size depends on data: a chain of segments runs it"}
 	case v.Op.Composite():
 		return fusion.Claim{Level: fusion.Refused, Why: "computed through its decomposition"}
 	case v.Op == ir.OpConstant && v.Attrs.Has("data"):

@@ -10,7 +10,7 @@
 //	  return %2
 //	}
 //
-// Invariants: it refuses no op; it computes on the caller's goroutine, so that
+// Invariants: it refuses no op whose result's size follows from others; it computes on the caller's goroutine, so that
 // results do not depend on workers; every value is rounded to its element type.
 package reference
 
@@ -40,10 +40,14 @@ func (Executor) Device() executors.Device { return executors.CPU }
 // Available is always nil.
 func (Executor) Available() error { return nil }
 
-// Claim takes every op, alone: a region of one op is what the oracle defines.
+// Claim takes every op whose result's size is known beforehand, alone: a region of
+// one op is what the oracle defines.
 func (Executor) Claim(v *ir.Value) fusion.Claim {
-	if v.Is(ir.Structural) {
+	switch {
+	case v.Is(ir.Structural):
 		return fusion.Claim{Level: fusion.Refused, Why: "not a computation"}
+	case v.Is(ir.Dynamic):
+		return fusion.Claim{Level: fusion.Refused, Why: "its size depends on data: a chain of segments runs it"}
 	}
 	return fusion.Claim{Level: fusion.Alone}
 }

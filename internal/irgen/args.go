@@ -10,12 +10,17 @@ import (
 )
 
 // Sizes draws a value for every symbol of f from its range, at most 7 above the
-// lower bound. Equalities and divisibilities are not drawn for: Func states none.
+// lower bound, but for those that values of f define. Equalities and divisibilities are not drawn for: Func states none.
 func Sizes(rng *rand.Rand, f *ir.Func) map[string]int64 {
 	sizes := make(map[string]int64)
 	for _, s := range f.Facts.Syms() {
 		lo, hi := f.Facts.Range(dim.Sym(s))
 		sizes[s] = lo + rng.Int64N(min(hi-lo, 7)+1)
+	}
+	for _, v := range ir.Definers(f) {
+		for _, s := range ir.Defines(v) {
+			delete(sizes, s)
+		}
 	}
 	return sizes
 }

@@ -27,6 +27,7 @@ type Options struct {
 	Values  int            // how many values to make; default 24
 	Static  bool           // no symbolic sizes
 	Surface bool           // composite ops too
+	Control bool           // cond, while and scan too, within one another, each loop of a few iterations
 	DTypes  []tensor.DType // element types; default all
 	// Keep, if not nil, says which ops may occur. Constants are always made.
 	Keep func(op ir.Op) bool
@@ -51,11 +52,12 @@ var symbolFacts = []struct {
 
 // generator builds one function.
 type generator struct {
-	rng  *rand.Rand
-	opts Options
-	f    *ir.Func
-	b    *ir.Builder
-	pool []*ir.Value // parameters and values, in order
+	rng   *rand.Rand
+	opts  Options
+	f     *ir.Func
+	b     *ir.Builder
+	pool  []*ir.Value // parameters and values, in order; of control flow, each result
+	depth int         // functions around f
 }
 
 // Func makes a random function.
@@ -84,17 +86,22 @@ func Func(rng *rand.Rand, o Options) *ir.Func {
 	g := &generator{rng: rng, opts: o, f: ir.NewFunc("random", facts)}
 	g.b = ir.NewBuilder(g.f)
 	g.params()
-	for tries := 0; len(g.f.Values) < o.Values && tries < 50*o.Values; tries++ {
-		g.b.Pos = diag.Pos{File: "random.trace", Line: len(g.f.Values) + 1, Col: 3}
-		if v := g.row().make(g); v != nil && rng.IntN(3) == 0 {
-			v.Name = fmt.Sprintf("n%d", v.ID)
-		}
-	}
+	g.values(o.Values)
 	g.results()
 	if g.b.Err() != nil {
 		panic("BUG: irgen: " + g.b.Err().Error())
 	}
 	return g.f
+}
+
+// values makes values until the function has n.
+func (g *generator) values(n int) {
+	for tries := 0; len(g.f.Values) < n && tries < 50*n; tries++ {
+		g.b.Pos = diag.Pos{File: "random.trace", Line: len(g.f.Values) + 1, Col: 3 + 2*g.depth}
+		if v := g.row().make(g); v != nil && g.rng.IntN(3) == 0 {
+			v.Name = fmt.Sprintf("n%d", v.ID)
+		}
+	}
 }
 
 // params adds parameters; the first one binds the symbols.
@@ -123,7 +130,7 @@ func (g *generator) results() {
 	if g.rng.IntN(2) == 0 {
 		uses := g.f.Uses()
 		for _, v := range g.f.Values {
-			if uses[v.ID] == 0 && v != last {
+			if uses[v.ID] == 0 && v != last && !v.Type.IsTuple() {
 				g.f.Results = append(g.f.Results, v)
 			}
 		}

@@ -14,7 +14,7 @@ func TestFunctionsVerifyAndEvaluate(t *testing.T) {
 	seen := map[ir.Op]int{}
 	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(1, seed))
-		f := Func(rng, Options{Surface: seed%2 == 0, Static: seed%5 == 0})
+		f := Func(rng, Options{Surface: seed%2 == 0, Static: seed%5 == 0, Control: seed%3 == 0})
 		require.NoError(t, ir.Verify(f, ir.Surface), "seed %d\n%s", seed, f)
 		sizes := Sizes(rng, f)
 		_, err := ir.Eval(f, Args(rng, f, sizes), sizes)
@@ -24,7 +24,7 @@ func TestFunctionsVerifyAndEvaluate(t *testing.T) {
 		}
 	}
 	for _, op := range ir.Ops() {
-		if tr := op.Row().Traits; !op.Composite() && tr&(ir.Structural|ir.Approximate) == 0 && seen[op] == 0 {
+		if tr := op.Row().Traits; !op.Composite() && (tr&(ir.Structural|ir.Approximate|ir.Dynamic) == 0 || tr&ir.Control != 0) && seen[op] == 0 {
 			switch op {
 			case ir.OpPatches: // like reduce_window, which is made
 			default:

@@ -10,49 +10,59 @@ import (
 
 // opRow makes one value of a family of ops; nil where nothing fits.
 type opRow struct {
-	weight  int
-	surface bool // composites
-	make    func(g *generator) *ir.Value
+	weight int
+	when   when
+	make   func(g *generator) *ir.Value
 }
+
+// when says under which options a family is drawn.
+type when uint8
+
+const (
+	always  when = iota
+	surface      // Options.Surface: composites
+	control      // Options.Control
+)
 
 // opRows are the families, drawn by weight.
 var opRows = []opRow{
-	{6, false, (*generator).unary},
-	{10, false, (*generator).binary},
-	{3, false, (*generator).comparison},
-	{2, false, (*generator).selection},
-	{2, false, (*generator).cast},
-	{3, false, func(g *generator) *ir.Value { return g.constant(ir.T(g.dtype(), g.shape()...)) }},
-	{1, false, (*generator).iota},
-	{4, false, (*generator).reshape},
-	{4, false, (*generator).broadcast},
-	{4, false, (*generator).transpose},
-	{3, false, (*generator).slice},
-	{2, false, (*generator).reverse},
-	{2, false, (*generator).pad},
-	{2, false, (*generator).concat},
-	{1, false, (*generator).rejoin},
-	{1, false, (*generator).gather},
-	{1, false, (*generator).dynamicSlice},
-	{1, false, (*generator).dynamicUpdate},
-	{3, false, (*generator).reduce},
-	{1, false, (*generator).window},
-	{3, false, (*generator).dot},
-	{6, true, (*generator).unaryComposite},
-	{4, true, (*generator).normComposite},
-	{3, true, (*generator).linear},
+	{6, always, (*generator).unary},
+	{10, always, (*generator).binary},
+	{3, always, (*generator).comparison},
+	{2, always, (*generator).selection},
+	{2, always, (*generator).cast},
+	{3, always, func(g *generator) *ir.Value { return g.constant(ir.T(g.dtype(), g.shape()...)) }},
+	{1, always, (*generator).iota},
+	{4, always, (*generator).reshape},
+	{4, always, (*generator).broadcast},
+	{4, always, (*generator).transpose},
+	{3, always, (*generator).slice},
+	{2, always, (*generator).reverse},
+	{2, always, (*generator).pad},
+	{2, always, (*generator).concat},
+	{1, always, (*generator).rejoin},
+	{1, always, (*generator).gather},
+	{1, always, (*generator).dynamicSlice},
+	{1, always, (*generator).dynamicUpdate},
+	{3, always, (*generator).reduce},
+	{1, always, (*generator).window},
+	{3, always, (*generator).dot},
+	{6, surface, (*generator).unaryComposite},
+	{4, surface, (*generator).normComposite},
+	{3, surface, (*generator).linear},
 }
 
 func (g *generator) row() opRow {
+	allowed := [...]bool{always: true, surface: g.opts.Surface, control: g.opts.Control && g.depth < maxDepth}
 	total := 0
 	for _, r := range opRows {
-		if !r.surface || g.opts.Surface {
+		if allowed[r.when] {
 			total += r.weight
 		}
 	}
 	n := g.rng.IntN(total)
 	for _, r := range opRows {
-		if r.surface && !g.opts.Surface {
+		if !allowed[r.when] {
 			continue
 		}
 		if n -= r.weight; n < 0 {

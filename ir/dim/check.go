@@ -15,7 +15,26 @@ func (f *Facts) Check(env map[string]int64) error {
 			return &Violation{Sym: sym, Fact: fact, Got: v}
 		}
 	}
+	for _, r := range f.relations {
+		if err := c.relation(r); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// relation checks a relation. The symbol of the violation is its first.
+func (c *checker) relation(r Constraint) error {
+	v, err := c.evaluate(r.e)
+	if err != nil || r.holdsAt(v) {
+		return err
+	}
+	sym := r.Syms()[0]
+	got, err := c.value(sym)
+	if err != nil {
+		return err
+	}
+	return &Violation{Sym: sym, Fact: r.String(), Got: got}
 }
 
 // checker evaluates equalities, each once.

@@ -8,15 +8,19 @@ import (
 	"strings"
 )
 
-// Facts holds what is known of symbols: ranges, divisibilities, equalities.
-// Facts only accumulate; one that ranges show to contradict those known is
-// refused with [ErrContradiction] and changes nothing. A symbol of which nothing was
-// declared is a size: at least 0.
+// Facts holds what is known of symbols: ranges, divisibilities, equalities, and
+// relations between several of them. Facts only accumulate; one that is found
+// to contradict those known is refused with [ErrContradiction] and changes
+// nothing. A symbol of which nothing was declared is a size: at least 0.
 //
 // Facts may be read concurrently, but not while being changed.
 type Facts struct {
 	order []string
 	known map[string]fact
+	// relations are the constraints that no fact of one symbol can express, in
+	// the order of their statement.
+	relations []Constraint
+	derived   *derivation // from all of the above; renewed by every change; nil meanwhile
 }
 
 // fact is what is known of one symbol.
@@ -32,11 +36,11 @@ type fact struct {
 var sizeFact = fact{lo: 0, hi: math.MaxInt64, div: 1}
 
 // NewFacts returns facts that know nothing.
-func NewFacts() *Facts { return &Facts{known: map[string]fact{}} }
+func NewFacts() *Facts { return &Facts{known: map[string]fact{}, derived: &derivation{}} }
 
 // Clone returns an independent copy.
 func (f *Facts) Clone() *Facts {
-	return &Facts{order: slices.Clone(f.order), known: maps.Clone(f.known)}
+	return &Facts{slices.Clone(f.order), maps.Clone(f.known), slices.Clone(f.relations), f.derived}
 }
 
 // Syms returns the symbols that a fact was stated of, in the order of the
@@ -101,10 +105,7 @@ func (f *Facts) learn(sym string, change func(k fact) (fact, error)) error {
 	if !ValidSym(sym) {
 		return fmt.Errorf("dim: expected the name of a symbol, got %q", cutName(sym))
 	}
-	k, ok := f.known[sym]
-	if !ok {
-		k = sizeFact
-	}
+	k := f.of(sym)
 	next, err := change(k)
 	if err == nil && !next.satisfiable(f) {
 		err = fmt.Errorf("it %w: %s", ErrContradiction, strings.Join(k.texts(sym), ", "))
@@ -112,10 +113,44 @@ func (f *Facts) learn(sym string, change func(k fact) (fact, error)) error {
 	if err != nil {
 		return fmt.Errorf("dim: fact about %s: %w", cutName(sym), err)
 	}
-	if !ok {
+	return f.commit(func(g *Facts) { g.set(sym, next) })
+}
+
+// set replaces the fact of a symbol.
+func (f *Facts) set(sym string, k fact) {
+	if _, ok := f.known[sym]; !ok {
 		f.order = append(f.order, sym)
 	}
-	f.known[sym] = next
+	f.known[sym] = k
+}
+
+// commit makes a change unless relations show that it contradicts them.
+func (f *Facts) commit(change func(g *Facts)) error {
+	if f.derived == nil { // one of several: see assumeAll
+		change(f)
+		return nil
+	}
+	if len(f.relations) == 0 {
+		change(f)
+		f.derived = &derivation{}
+		return nil
+	}
+	g := f.Clone()
+	change(g)
+	if err := g.finish(); err != nil {
+		return err
+	}
+	*f = *g
+	return nil
+}
+
+// finish works out what changes imply.
+func (f *Facts) finish() error {
+	f.settle()
+	f.derived = &derivation{}
+	if s := f.system(); s != nil && s.broken {
+		return fmt.Errorf("dim: it %w: %s", ErrContradiction, strings.Join(f.relationTexts(), ", "))
+	}
 	return nil
 }
 
@@ -164,8 +199,18 @@ func (f *Facts) usesEqual(e Expr) bool {
 // the constructors then find on their own what follows from the divisibility.
 const quotientMark = "/"
 
-// expand resolves equalities and replaces symbols by multiples of quotients.
+// expand resolves equalities, those that relations imply too, and replaces
+// symbols by multiples of quotients.
 func (f *Facts) expand(e Expr) Expr {
+	e = f.expandDeclared(e)
+	if s := f.system(); s != nil && len(s.equal) > 0 {
+		return e.Subst(s.equal)
+	}
+	return e
+}
+
+// expandDeclared is expand without relations.
+func (f *Facts) expandDeclared(e Expr) Expr {
 	e = f.resolve(e)
 	if e.p == nil || len(f.known) == 0 {
 		return e

@@ -1,19 +1,21 @@
 package dim
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
 
 // Strings returns the facts as text, symbol by symbol in the order of
-// [Facts.Syms]: "B in [1, 64]", "S >= 1", "B % 8 == 0", "T == 2*B". Parsing
-// them with [Facts.ParseFact] in that order gives equal facts.
+// [Facts.Syms]: "B in [1, 64]", "S >= 1", "B % 8 == 0", "T == 2*B"; then the
+// relations: "S <= T". Parsing them with [Facts.ParseFact] in that order gives
+// equal facts.
 func (f *Facts) Strings() []string {
 	var out []string
 	for _, sym := range f.order {
 		out = append(out, f.known[sym].texts(sym)...)
 	}
-	return out
+	return append(out, f.relationTexts()...)
 }
 
 // texts lists the parts of a fact, at least one.
@@ -46,30 +48,55 @@ func (k fact) equalText(sym string) string { return fmt.Sprintf("%s == %s", sym,
 // ParseFact reads one fact and states it:
 //
 //	fact = symbol ( "in" "[" integer "," integer "]" | ">=" integer | "<=" integer
-//	     | "%" integer "==" "0" | "==" sum ) .
+//	     | "%" integer "==" "0" | "==" sum ) | constraint .
 //
-// A text of another form is a [*ParseError]; a fact that contradicts those
-// known is an [ErrContradiction].
+// with constraint as in [ParseConstraint]. The forms of one symbol declare it:
+// "B >= -2" lowers the bound 0 that sizes have otherwise. A text of another
+// form is a [*ParseError]; a fact that contradicts those known is an
+// [ErrContradiction].
 func (f *Facts) ParseFact(s string) error {
 	p := newParser(s)
-	if p.tok != tokName || !ValidSym(p.text()) {
-		return p.unexpected("a symbol")
+	if p.tok == tokName && ValidSym(p.text()) {
+		if state, err := p.declaration(); err == nil {
+			return state(f)
+		}
+		p = newParser(s)
 	}
+	c, err := ParseConstraint(s)
+	if err == nil {
+		return f.Assume(c)
+	}
+	return p.closer(err)
+}
+
+// closer returns the error of parsing the text as a declaration if that got
+// further than err, or as far.
+func (p *parser) closer(err error) error {
+	if p.tok != tokName || !ValidSym(p.text()) {
+		return err
+	}
+	_, other := p.declaration()
+	var a, b *ParseError
+	if errors.As(other, &a) && errors.As(err, &b) && a.Offset < b.Offset {
+		return err
+	}
+	return other
+}
+
+// declaration parses a fact about one symbol.
+func (p *parser) declaration() (statement, error) {
 	sym := p.text()
 	p.next()
 	parse, ok := factForms[p.text()]
 	if !ok || p.tok != tokOp && p.tok != tokName {
-		return p.unexpected(`"in", ">=", "<=", "==" or "%"`)
+		return nil, p.unexpected(`"in", "%" or a comparison`)
 	}
 	p.next()
 	state, err := parse(p, sym)
 	if err == nil && p.tok != tokEOF {
 		err = p.unexpected("the end")
 	}
-	if err != nil {
-		return err
-	}
-	return state(f)
+	return state, err
 }
 
 // statement is a parsed fact, to be stated of some facts.
@@ -87,7 +114,16 @@ var factForms = map[string]func(p *parser, sym string) (statement, error){
 	},
 	"==": func(p *parser, sym string) (statement, error) {
 		e, err := p.whole()
-		return func(f *Facts) error { return f.SetEqual(sym, e) }, err
+		return func(f *Facts) error {
+			c := Eq(Sym(sym), e)
+			// B == B + 1 is refused as a definition; B == B*B is a relation.
+			left, right, _ := c.equation()
+			name, _ := left.IsSym()
+			if f.definable(sym, e) || e.uses(sym) && !right.uses(name) {
+				return f.SetEqual(sym, e)
+			}
+			return f.Assume(c)
+		}, err
 	},
 	"%": parseDivisible,
 }
@@ -111,13 +147,9 @@ func parseIn(p *parser, sym string) (statement, error) {
 }
 
 func parseDivisible(p *parser, sym string) (statement, error) {
-	at := *p
-	n, err := p.integer("")
+	n, err := p.positive()
 	if err != nil {
 		return nil, err
-	}
-	if n < 1 {
-		return nil, at.unexpected("a positive integer")
 	}
 	if err := p.expect("=="); err != nil {
 		return nil, err

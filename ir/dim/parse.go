@@ -103,7 +103,7 @@ func scan(src string, i int) (token, int) {
 		return tokInt, spanEnd(src, i, isDigit)
 	case isLetter(b):
 		return tokName, spanEnd(src, i, func(b byte) bool { return isLetter(b) || isDigit(b) })
-	case i+1 < len(src) && src[i+1] == '=' && (b == '=' || b == '<' || b == '>'):
+	case i+1 < len(src) && src[i+1] == '=' && (b == '=' || b == '!' || b == '<' || b == '>'):
 		return tokOp, i + 2
 	case b < utf8.RuneSelf:
 		return tokOp, i + 1
@@ -129,14 +129,23 @@ func (p *parser) unexpected(expected string) error {
 
 // whole parses a sum, unless the text is too long to be one.
 func (p *parser) whole() (Expr, error) {
-	if len(p.src) > maxText {
-		return Expr{}, &ParseError{Offset: maxText, Expected: fmt.Sprintf("at most %d bytes", maxText), Got: fmt.Sprint(len(p.src))}
+	if err := p.checkLength(); err != nil {
+		return Expr{}, err
 	}
 	return p.sum()
 }
 
 func (p *parser) sum() (Expr, error) {
 	e, err := p.product()
+	if err != nil {
+		return Expr{}, err
+	}
+	return p.sumFrom(e)
+}
+
+// sumFrom parses what follows the first product of a sum.
+func (p *parser) sumFrom(e Expr) (Expr, error) {
+	var err error
 	for err == nil && (p.is("+") || p.is("-")) {
 		minus, at := p.is("-"), p.start
 		p.next()

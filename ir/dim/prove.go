@@ -1,5 +1,7 @@
 package dim
 
+import "math"
+
 // Equal reports whether a == b is provable: it holds for every value of the
 // symbols that the facts admit. False means unknown, not different.
 func (f *Facts) Equal(a, b Expr) bool {
@@ -16,7 +18,7 @@ func (f *Facts) Equal(a, b Expr) bool {
 	if d.isZero() || vanishes(d) {
 		return true
 	}
-	r := f.interval(d)
+	r := f.ranges().tight(d)
 	return !d.Invalid() && r.lo == finite(0) && r.hi == finite(0)
 }
 
@@ -73,13 +75,18 @@ func (f *Facts) Less(a, b Expr) bool { return f.atLeast(b.Sub(a), 1) }
 
 // atLeast reports whether d >= least is provable.
 func (f *Facts) atLeast(d Expr, least int64) bool {
-	if lo, _ := f.Range(d); d.Invalid() || lo >= least {
-		return !d.Invalid()
+	if d.Invalid() {
+		return false
 	}
-	const maxCases = 64
+	if !f.interval(d).lo.less(finite(least)) {
+		return true
+	}
 	c := cases{ranges: f.ranges(), least: least, budget: maxCases}
 	return c.prove(f.simplify(f.expand(d)))
 }
+
+// maxCases bounds the expressions that one proof looks at.
+const maxCases = 64
 
 // cases proves lower bounds by distinction of cases.
 type cases struct {
@@ -96,7 +103,7 @@ func (c *cases) prove(d Expr) bool {
 	if c.budget--; c.budget < 0 {
 		return false
 	}
-	if r := c.of(d); r.lo.inf == 0 && r.lo.v >= c.least {
+	if c.atLeast(d, c.least) {
 		return true
 	}
 	for _, t := range d.terms() {
@@ -131,7 +138,14 @@ func (f *Facts) Divides(n int64, e Expr) bool {
 		return true
 	}
 	full := f.simplify(f.expand(e))
-	return f.multipleOf(magnitude(n), full) || f.multipleOf(magnitude(n), withoutMods(full, unified))
+	if f.multipleOf(magnitude(n), full) || f.multipleOf(magnitude(n), withoutMods(full, unified)) {
+		return true
+	}
+	if len(f.relations) == 0 || n == math.MinInt64 {
+		return false
+	}
+	value, known := f.residue(full, int64(magnitude(n)))
+	return known && value
 }
 
 func (f *Facts) multipleOf(n uint64, e Expr) bool {

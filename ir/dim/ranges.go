@@ -12,7 +12,7 @@ func (f *Facts) Range(e Expr) (lo, hi int64) {
 		return e.c, e.c
 	}
 	r := f.interval(e)
-	if better := meet(r, f.interval(f.simplify(f.expand(e)))); !better.empty() {
+	if better := meet(r, f.ranges().tight(f.simplify(f.expand(e)))); !better.empty() {
 		r = better
 	}
 	lo, hi = math.MinInt64, math.MaxInt64
@@ -44,10 +44,46 @@ func (k fact) interval() interval {
 // nested arguments and chains of equalities may repeat exponentially many.
 type ranges struct {
 	f    *Facts
+	sys  *system             // nil where there are no relations, or they are not to be used
 	memo map[string]interval // by key of the atom
+	// linear is set where linear programs are worth their time.
+	linear bool
+	// given are ranges of symbols that replace what is known.
+	given map[string]interval
 }
 
-func (f *Facts) ranges() *ranges { return &ranges{f: f, memo: map[string]interval{}} }
+func (f *Facts) ranges() *ranges {
+	sys := f.system()
+	return &ranges{f: f, sys: sys, memo: map[string]interval{}, linear: sys != nil}
+}
+
+// withoutRelations are the ranges that the facts of single symbols give.
+func (f *Facts) withoutRelations() *ranges { return &ranges{f: f, memo: map[string]interval{}} }
+
+// tight is of, narrowed by linear reasoning where there are relations.
+func (rs *ranges) tight(e Expr) interval {
+	r := rs.of(e)
+	if !rs.linear || e.p == nil || e.Invalid() {
+		return r
+	}
+	linear := interval{rs.lower(e), rs.lower(e.Neg()).neg()}
+	if better := meet(r, linear); !better.empty() && !linear.empty() {
+		r = better
+	}
+	return r
+}
+
+// atLeast reports whether e >= least follows, by linear reasoning too where
+// there are relations.
+func (rs *ranges) atLeast(e Expr, least int64) bool {
+	if e.Invalid() {
+		return false
+	}
+	if lo := rs.of(e).lo; !lo.less(finite(least)) {
+		return true
+	}
+	return rs.linear && !rs.lower(e).less(finite(least))
+}
 
 func (rs *ranges) of(e Expr) interval {
 	if e.p == nil {
@@ -143,6 +179,21 @@ var intervalOps = [...]func(r, o interval) interval{
 }
 
 func (rs *ranges) symbol(name string) interval {
+	if r, ok := rs.given[name]; ok {
+		return r
+	}
+	r := rs.declared(name)
+	if rs.sys == nil {
+		return r
+	}
+	if better := meet(r, rs.sys.narrowed(name, rs.f.of(name).div)); !better.empty() {
+		r = better
+	}
+	return r
+}
+
+// declared is what the facts of the symbol alone say.
+func (rs *ranges) declared(name string) interval {
 	if sym, ok := quotientOf(name); ok {
 		k := rs.f.of(sym)
 		return k.interval().quotients(k.div)
@@ -155,4 +206,47 @@ func (rs *ranges) symbol(name string) interval {
 		}
 	}
 	return r
+}
+
+// rooms calls fn for each term of e that is a multiple of a symbol, with what
+// e >= 0 leaves for the symbol: coef*x >= -(most of the other terms). It stops
+// when fn returns false.
+func (rs *ranges) rooms(e Expr, fn func(name string, r interval) bool) bool {
+	ts := e.terms()
+	his := make([]bound, len(ts))
+	for i, t := range ts {
+		his[i] = termwise(Expr{p: &poly{terms: ts[i : i+1]}}, rs.atom).hi
+		if len(t.atoms) == 0 {
+			his[i] = finite(t.coef)
+		}
+	}
+	for i, t := range ts {
+		if len(t.atoms) != 1 || t.atoms[0].op != opSym {
+			continue
+		}
+		most := point(0)
+		for j, hi := range his {
+			if j != i {
+				most = most.add(interval{negInf, hi})
+			}
+		}
+		if r, ok := t.room(most.hi); ok && !fn(t.atoms[0].key, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// room is the range of the symbol x of a term with coef*x + most >= 0.
+func (t term) room(most bound) (interval, bool) {
+	if most.inf != 0 {
+		return interval{}, false
+	}
+	r := everything()
+	if t.coef > 0 { // x >= -floor(most/coef)
+		r.lo = finite(floorDiv(most.v, t.coef)).neg()
+	} else if abs, ok := negOK(t.coef); ok {
+		r.hi = finite(floorDiv(most.v, abs))
+	}
+	return r, true
 }

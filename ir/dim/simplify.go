@@ -21,9 +21,10 @@ func (f *Facts) Simplify(e Expr) Expr {
 }
 
 // simplify rewrites an expanded expression until nothing changes.
-func (f *Facts) simplify(e Expr) Expr {
+func (f *Facts) simplify(e Expr) Expr { return simplifier{f.ranges()}.expr(e) }
+
+func (s simplifier) expr(e Expr) Expr {
 	const maxRounds = 8 // a second round changes little, more only contrived input
-	s := simplifier{f.ranges()}
 	for range maxRounds {
 		next := e.rewrite(s.atom)
 		if next.Equal(e) {
@@ -77,13 +78,16 @@ func (s simplifier) divMod(x, y Expr) (q, r Expr, ok bool) {
 	if r.isZero() {
 		return q, r, true
 	}
-	ri, yi := s.of(r), s.of(y)
-	if ri.lo.sign() >= 0 && s.of(y.Sub(r)).lo.sign() > 0 {
+	if s.atLeast(r, 0) && s.atLeast(y.Sub(r), 1) {
 		return q, r, true
 	}
 	// A constant divisor: r may lie within any one block of n values.
 	n, isConst := y.Const()
-	if !isConst || n <= 0 || ri.lo.inf != 0 || ri.hi.inf != 0 || yi.empty() {
+	if !isConst || n <= 0 {
+		return q, r, false
+	}
+	ri := s.tight(r)
+	if ri.lo.inf != 0 || ri.hi.inf != 0 {
 		return q, r, false
 	}
 	k := floorDiv(ri.lo.v, n)
@@ -131,7 +135,7 @@ func (s simplifier) undominated(op op, args []Expr) []Expr {
 			if op == opMax {
 				d = d.Neg()
 			}
-			if s.of(d).lo.sign() >= 0 { // kept[j] is at least as good
+			if s.atLeast(d, 0) { // kept[j] is at least as good
 				kept = append(kept[:i], kept[i+1:]...)
 				i--
 				break

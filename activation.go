@@ -1,0 +1,185 @@
+package jitc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"jitc/ir/call"
+	"jitc/ir/tensor"
+	rt "jitc/runtime"
+	"jitc/trace"
+	"jitc/trace/pytree"
+)
+
+// activation is one call under way. Activations are used again, each by one call
+// at a time, so that a steady call allocates only its results.
+type activation struct {
+	f      *Traced
+	stripe uint32
+	sink   pytree.Sink
+	call   call.Call
+	err    error
+
+	out    pytree.Sink      // what CallInto was given
+	held   []*tensor.Tensor // results
+	leaves []unsafe.Pointer
+}
+
+func newActivation(f *Traced) *activation { return &activation{f: f, stripe: rt.Stripe()} }
+
+// begin starts a call.
+func (f *Traced) begin() *activation { return f.calls.Get().(*activation) }
+
+// flatten adds argument i, which v points at; v does not escape.
+func (a *activation) flatten(i int, v unsafe.Pointer) {
+	if a.f.err != nil || a.err != nil {
+		return
+	}
+	if err := a.f.plans[i].Flatten(v, &a.sink); err != nil {
+		a.err = fmt.Errorf("@%s: argument %s: %w", a.f.name, a.f.names[i], err)
+	}
+}
+
+// end hands the activation back, without what it pointed at.
+func (a *activation) end() {
+	a.sink.Reset()
+	a.out.Reset()
+	clear(a.call.Tensors)
+	clear(a.call.Frozen)
+	clear(a.held)
+	clear(a.leaves)
+	a.call.Tensors, a.call.Frozen, a.call.Consts = a.call.Tensors[:0], a.call.Frozen[:0], nil
+	a.held, a.leaves, a.err = a.held[:0], a.leaves[:0], nil
+	a.f.calls.Put(a)
+}
+
+// gather makes a call out of the flattened arguments.
+func (a *activation) gather() error {
+	if a.f.err != nil {
+		return a.f.err
+	}
+	if a.err != nil {
+		return a.err
+	}
+	c := &a.call
+	for _, p := range a.sink.Tensors {
+		t := (*trace.Tensor)(p)
+		var h *tensor.Tensor
+		if t != nil {
+			if h = t.Host(); h == nil {
+				return fmt.Errorf("@%s: %w", a.f.name, notConcrete(t))
+			}
+		}
+		c.Tensors = append(c.Tensors, h)
+	}
+	for _, p := range a.sink.Frozen {
+		if p == nil {
+			return fmt.Errorf("@%s: a frozen argument is nil: expected what Freeze made", a.f.name)
+		}
+		c.Frozen = append(c.Frozen, (*frozenHeader)(p).set)
+	}
+	c.Consts = a.sink.Consts
+	return nil
+}
+
+// notConcrete says why a tensor cannot be an argument.
+func notConcrete(t *trace.Tensor) error {
+	if err := t.Err(); err != nil {
+		return err
+	}
+	return errors.New("a compiled function is called while another is traced: expected concrete tensors; call the Go function itself there")
+}
+
+// find is the admission for the call. args are where its arguments are, and do
+// not escape: only a call that is traced copies them.
+func (a *activation) find(ctx context.Context, args []unsafe.Pointer) (*rt.Admission, error) {
+	if err := a.gather(); err != nil {
+		return nil, err
+	}
+	if ad := a.f.cache.Hit(ctx, &a.call, a.stripe); ad != nil {
+		return ad, nil
+	}
+	t := &tracing{f: a.f, args: make([]unsafe.Pointer, len(args))}
+	for i, p := range args {
+		t.args[i] = a.f.plans[i].Copy(p)
+	}
+	return a.f.cache.Resolve(ctx, &a.call, t, a.stripe)
+}
+
+// run computes the call into new tensors and puts them into the result at out.
+func (a *activation) run(ctx context.Context, out unsafe.Pointer, args []unsafe.Pointer) error {
+	ad, err := a.find(ctx, args)
+	if err != nil {
+		return err
+	}
+	results, err := ad.Run(&a.call, nil, a.f.engine.pool)
+	if err != nil {
+		return err
+	}
+	return a.deliver(ad, out, results)
+}
+
+// deliver wraps results and builds the value that the function returns.
+func (a *activation) deliver(ad *rt.Admission, out unsafe.Pointer, results []*tensor.Tensor) error {
+	for _, r := range results {
+		a.leaves = append(a.leaves, unsafe.Pointer(trace.FromHost(r)))
+	}
+	return a.f.into.Rebuild(out, ad.Entry.Traced.Data.(*returned).template, a.leaves)
+}
+
+// runInto computes the call into the tensors that the result at out has, where
+// they are what the call gives and share memory with nothing; else like run.
+func (a *activation) runInto(ctx context.Context, out unsafe.Pointer, args []unsafe.Pointer) error {
+	if out == nil {
+		return fmt.Errorf("@%s: CallInto: expected where to put the result, got nil", a.f.name)
+	}
+	ad, err := a.find(ctx, args)
+	if err != nil {
+		return err
+	}
+	if a.reuse(ad, out) {
+		_, err := ad.Run(&a.call, a.held, a.f.engine.pool)
+		var unfit *rt.BufferError
+		if !errors.As(err, &unfit) {
+			return err
+		}
+		clear(a.held) // an argument lies there, perhaps: it must not be overwritten
+	}
+	results, err := ad.Run(&a.call, nil, a.f.engine.pool)
+	if err != nil {
+		return err
+	}
+	return a.deliver(ad, out, results)
+}
+
+// reuse collects the tensors of the value at out, and reports whether the call's
+// results have their types and structure.
+func (a *activation) reuse(ad *rt.Admission, out unsafe.Pointer) bool {
+	want := ad.ResultLayouts()
+	if want == nil || a.f.into.Flatten(out, &a.out) != nil {
+		return false
+	}
+	shape := ad.Entry.Traced.Data.(*returned)
+	if len(a.out.Tensors) != len(want) || len(a.out.Consts) != len(shape.consts) {
+		return false
+	}
+	for i, c := range a.out.Consts {
+		if c != shape.consts[i] {
+			return false
+		}
+	}
+	for i, p := range a.out.Tensors {
+		t := (*trace.Tensor)(p)
+		if t == nil {
+			return false
+		}
+		h := t.Host()
+		if h == nil || h.Layout() != want[i] {
+			return false
+		}
+		a.held = append(a.held, h)
+	}
+	return true
+}

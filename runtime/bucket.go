@@ -1,0 +1,242 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"jitc/executors"
+	"jitc/ir"
+	"jitc/ir/call"
+	"jitc/ir/dim"
+	"jitc/ir/tensor"
+)
+
+// Buckets say to which sizes a dimension is padded, so that few recordings serve
+// many sizes.
+type Buckets interface {
+	// Bucket is the least size of the buckets that is n or more; false if there is
+	// none.
+	Bucket(n int64) (int64, bool)
+	String() string
+}
+
+// Listed buckets are the given sizes, in any order.
+func Listed(sizes ...int64) Buckets { return listed(slices.Sorted(slices.Values(sizes))) }
+
+type listed []int64
+
+func (l listed) Bucket(n int64) (int64, bool) {
+	at, _ := slices.BinarySearch(l, n)
+	if at == len(l) {
+		return 0, false
+	}
+	return l[at], true
+}
+
+func (l listed) String() string {
+	parts := make([]string, len(l))
+	for i, n := range l {
+		parts[i] = fmt.Sprint(n)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// PowersOfTwo are the powers of two from least on, which is rounded up to one.
+func PowersOfTwo(least int64) Buckets { return powers(max(least, 1)) }
+
+type powers int64
+
+func (p powers) Bucket(n int64) (int64, bool) {
+	for b := int64(1); b > 0; b <<= 1 {
+		if b >= max(n, int64(p)) {
+			return b, true
+		}
+	}
+	return 0, false
+}
+
+func (p powers) String() string { return fmt.Sprintf("powers of two from %d", int64(p)) }
+
+// Steps are the multiples of step, at least 1.
+func Steps(step int64) Buckets { return steps(max(step, 1)) }
+
+type steps int64
+
+func (s steps) Bucket(n int64) (int64, bool) {
+	if n > math.MaxInt64-int64(s) {
+		return 0, false
+	}
+	return (max(n, 1) + int64(s) - 1) / int64(s) * int64(s), true
+}
+
+func (s steps) String() string { return fmt.Sprintf("multiples of %d", int64(s)) }
+
+// Padded is a trace whose program takes padded arguments.
+type Padded struct {
+	F    *ir.Func // of the trace's parameters, then one i64 scalar per dimension: its true size
+	Dims []PaddedDim
+}
+
+// PaddedDim is a symbol and the sizes that it is padded to.
+type PaddedDim struct {
+	Sym     string
+	Buckets Buckets
+}
+
+// BucketError is a size that no bucket takes.
+type BucketError struct {
+	Sym     string
+	Size    int64
+	Buckets string
+	Err     error // what the bucket's size breaks; nil if there is no bucket
+}
+
+// Error is one line.
+func (e *BucketError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s = %d: its bucket cannot be: %v (buckets: %s; choose them inside the declared range)", e.Sym, e.Size, e.Err, e.Buckets)
+	}
+	return fmt.Sprintf("%s = %d is larger than every bucket: expected one of %s", e.Sym, e.Size, e.Buckets)
+}
+
+// Unwrap is what the bucket's size breaks.
+func (e *BucketError) Unwrap() error { return e.Err }
+
+// bucket is the sizes to pad to.
+func (p *Padded) bucket(sizes map[string]int64) (map[string]int64, error) {
+	out := maps.Clone(sizes)
+	for _, d := range p.Dims {
+		b, ok := d.Buckets.Bucket(sizes[d.Sym])
+		if !ok {
+			return nil, &BucketError{Sym: d.Sym, Size: sizes[d.Sym], Buckets: d.Buckets.String()}
+		}
+		out[d.Sym] = b
+	}
+	for sym := range out { // what others determine goes along
+		if e := p.F.Facts.Simplify(dim.Sym(sym)); !e.Equal(dim.Sym(sym)) {
+			n, err := e.Eval(out)
+			if err != nil {
+				return nil, err
+			}
+			out[sym] = n
+		}
+	}
+	if err := p.F.Facts.Check(out); err != nil {
+		var v *dim.Violation
+		if !errors.As(err, &v) {
+			return nil, err
+		}
+		d := p.Dims[max(0, slices.IndexFunc(p.Dims, func(d PaddedDim) bool { return d.Sym == v.Sym }))]
+		return nil, &BucketError{Sym: d.Sym, Size: sizes[d.Sym], Buckets: d.Buckets.String(), Err: err}
+	}
+	return out, nil
+}
+
+// padding is how the tensors of one admission are padded. Immutable.
+type padding struct {
+	params  [][]int // by parameter: the padded shape, nil for one that fits as it is
+	results [][]int // by result: the true shape
+	valid   []*tensor.Tensor
+}
+
+func (p *Padded) padding(sizes, buckets map[string]int64) (*padding, error) {
+	out := &padding{}
+	n := len(p.F.Params) - len(p.Dims)
+	for _, v := range p.F.Params[:n] {
+		padded, err := ir.EvalShape(v.Type.Shape, buckets)
+		if err != nil {
+			return nil, err
+		}
+		exact, err := ir.EvalShape(v.Type.Shape, sizes)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Equal(padded, exact) {
+			padded = nil
+		}
+		out.params = append(out.params, padded)
+	}
+	for _, d := range p.Dims {
+		out.valid = append(out.valid, tensor.FromInts(tensor.I64, []int{}, []int64{sizes[d.Sym]}))
+	}
+	for _, r := range p.F.Results { // of which the first elements are those of the true sizes
+		shape, err := ir.EvalShape(r.Type.Shape, sizes)
+		if err != nil {
+			return nil, err
+		}
+		out.results = append(out.results, shape)
+	}
+	return out, nil
+}
+
+// padBuffers is the memory of padded arguments, by parameter. Elements beyond the
+// true sizes are whatever was there: the program does not let them matter.
+type padBuffers struct{ args []*tensor.Tensor }
+
+// runPadded runs the recording on padded copies of the arguments.
+func (a *Admission) runPadded(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
+	buf, _ := a.recorded.pads.Get().(*padBuffers)
+	if buf == nil {
+		buf = &padBuffers{args: make([]*tensor.Tensor, len(a.padding.params))}
+	}
+	defer a.recorded.pads.Put(buf)
+	given := a.Entry.Traced.arguments(c)
+	args := make([]*tensor.Tensor, 0, len(given)+len(a.padding.valid))
+	for i, t := range given {
+		p, err := a.padding.pad(i, t, buf)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, p)
+	}
+	padded := a.Recording.Results()
+	if err := a.Recording.Run(append(args, a.padding.valid...), padded, w); err != nil {
+		return nil, err
+	}
+	return a.padding.cut(padded, results)
+}
+
+// pad copies argument i to the head of its padded buffer.
+func (p *padding) pad(i int, t *tensor.Tensor, buf *padBuffers) (*tensor.Tensor, error) {
+	if p.params[i] == nil {
+		return t, nil
+	}
+	if buf.args[i] == nil {
+		buf.args[i] = tensor.New(t.DType(), p.params[i]...)
+	}
+	head, err := buf.args[i].View(buf.args[i].Strides(), 0, t.Shape())
+	if err != nil {
+		return nil, err
+	}
+	return buf.args[i], head.CopyFrom(t)
+}
+
+// cut takes the results out of the padded ones, into given tensors if there are
+// any.
+func (p *padding) cut(padded, results []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	heads := make([]*tensor.Tensor, len(padded))
+	for i, t := range padded {
+		head, err := t.View(t.Strides(), 0, p.results[i])
+		if err != nil {
+			return nil, err
+		}
+		heads[i] = head
+		if results == nil && !head.IsContiguous() {
+			heads[i] = head.Contiguous()
+		}
+	}
+	return into(results)(heads, nil)
+}
+
+// resultLayouts are those of the true sizes.
+func (p *padding) resultLayouts(r *Recording) []*tensor.Layout {
+	out := make([]*tensor.Layout, len(p.results))
+	for i, shape := range p.results {
+		out[i] = tensor.LayoutOf(r.resultLayouts[i].DType, shape)
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package runtime
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"jitc/ir/tensor"
+)
+
+// Donate returns the program for callers who give the memory of those parameters
+// away: results may then be computed in it, as Recording.Donated says.
+func (p *Program) Donate(params []int) *Program {
+	q := *p
+	q.donated = slices.Compact(slices.Sorted(slices.Values(params)))
+	for _, i := range q.donated {
+		if i < 0 || i >= len(p.params) {
+			panic(fmt.Sprintf("BUG: runtime: parameter %d of %d is donated", i, len(p.params)))
+		}
+	}
+	return &q
+}
+
+// Donated gives for each result the parameter whose memory it may take, or -1;
+// not to be changed. They are of one type, and every read of the parameter is
+// over when the result is written: kernels do not read what they write.
+//
+//	%0 = fused(%w, %g)    step 0 reads w
+//	%1 = fused(%0)        step 1 writes it: may lie where w does
+//	return %1
+//
+// A run need not make use of that. If it does, the result is a tensor with the
+// argument's memory, exactly; anything in between is refused.
+func (r *Recording) Donated() []int { return r.donated }
+
+// donate decides who may take what. The parameters that a result may take are
+// among those that a later one may. So going through the results in the order in
+// which they are written, every choice leaves as many pairs possible; the best
+// is the parameter that has the result's number among those of its type, as
+// updated weights have.
+func (r *Recording) donate() error {
+	r.donated = slices.Repeat([]int{-1}, len(r.p.results))
+	if len(r.p.donated) == 0 {
+		return nil
+	}
+	ends, order := r.lastReads(), r.byWrite()
+	params := map[*tensor.Layout][]int{} // donated, by type
+	for _, i := range r.p.donated {
+		params[r.argLayouts[i]] = append(params[r.argLayouts[i]], i)
+	}
+	results := map[*tensor.Layout]int{}
+	number := make([]int, len(r.p.results)) // among those of its type
+	for i, l := range r.resultLayouts {
+		number[i] = results[l]
+		results[l]++
+	}
+	taken := make([]bool, len(r.p.params))
+	for _, i := range order {
+		free := func(param int) bool {
+			return !taken[param] && (ends[param] < r.writtenAt(i) || r.returns(i, param))
+		}
+		if j := choose(params[r.resultLayouts[i]], number[i], free); j >= 0 && r.bytes[r.p.params[j]] > 0 {
+			r.donated[i], taken[j] = j, true
+		}
+	}
+	return nil
+}
+
+// choose is candidate number n if it is free, else the first that is, or -1.
+func choose(candidates []int, n int, free func(int) bool) int {
+	if n < len(candidates) && free(candidates[n]) {
+		return candidates[n]
+	}
+	if i := slices.IndexFunc(candidates, free); i >= 0 {
+		return candidates[i]
+	}
+	return -1
+}
+
+// byWrite lists the results in the order in which they are written.
+func (r *Recording) byWrite() []int {
+	order := make([]int, len(r.p.results))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.writtenAt(a), r.writtenAt(b)) })
+	return order
+}
+
+// writtenAt is the step that writes a result, or the number of steps if it is
+// copied after them all.
+func (r *Recording) writtenAt(result int) int {
+	res := r.p.results[result]
+	if res.copied {
+		return len(r.p.steps)
+	}
+	return r.p.slots[res.slot].first
+}
+
+// lastReads gives for each parameter the last step that reads it: -1 for none,
+// and never over for one that a result is a copy of.
+func (r *Recording) lastReads() []int {
+	bySlot := slices.Repeat([]int{-1}, len(r.p.slots))
+	for at, s := range r.p.steps {
+		for _, n := range s.in {
+			bySlot[n] = at
+		}
+	}
+	for _, res := range r.p.results {
+		if res.copied {
+			bySlot[res.slot] = math.MaxInt
+		}
+	}
+	ends := make([]int, len(r.p.params))
+	for i, n := range r.p.params {
+		ends[i] = bySlot[n]
+	}
+	return ends
+}
+
+// returns reports whether a result is a parameter, unchanged: then it may stay
+// where it is.
+func (r *Recording) returns(result, param int) bool {
+	res := r.p.results[result]
+	return res.copied && res.slot == r.p.params[param]
+}

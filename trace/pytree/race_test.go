@@ -1,0 +1,5 @@
+//go:build race
+
+package pytree_test
+
+const raceEnabled = true

@@ -1,0 +1,104 @@
+package jitc
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+
+	rt "jitc/runtime"
+	"jitc/trace/pytree"
+)
+
+// Traced is a Go function that is traced and compiled when it is called: the part
+// of F1, F2, ... that does not depend on its types. Safe for concurrent use.
+type Traced struct {
+	engine *Engine
+	name   string
+	invoke func(args []unsafe.Pointer, result unsafe.Pointer)
+	types  []reflect.Type
+	result reflect.Type
+	opts   funcOptions
+	plans  []*pytree.Plan
+	into   *pytree.Plan // of the result
+	names  []string     // of the arguments, for paths
+	err    error        // why it cannot be called
+	cache  *rt.Cache
+	calls  sync.Pool // of *activation
+}
+
+// newTraced prepares a function; what is wrong with its types is found here and
+// told by every call.
+func newTraced(e *Engine, fn any, types []reflect.Type, result reflect.Type,
+	invoke func(args []unsafe.Pointer, result unsafe.Pointer), opts []FuncOption) *Traced {
+	f := &Traced{engine: e, name: functionName(fn), types: types, result: result, invoke: invoke}
+	for _, o := range opts {
+		o(&f.opts)
+	}
+	if f.opts.name != "" {
+		f.name = f.opts.name
+	}
+	for i, t := range types {
+		name := strconv.Itoa(i)
+		if i < len(f.opts.argNames) {
+			name = f.opts.argNames[i]
+		}
+		f.names = append(f.names, name)
+		p, err := pytree.For(t, leaves)
+		if err != nil {
+			f.err = errors.Join(f.err, fmt.Errorf("@%s: argument %s: %w", f.name, name, err))
+		}
+		f.plans = append(f.plans, p)
+	}
+	var err error
+	if f.into, err = pytree.For(result, leaves); err != nil {
+		f.err = errors.Join(f.err, fmt.Errorf("@%s: result: %w", f.name, err))
+	}
+	f.cache = e.newCache(f.name, f.opts)
+	f.calls.New = func() any { return newActivation(f) }
+	return f
+}
+
+// functionName is the name of a Go function, fit for the text form.
+func functionName(fn any) string {
+	name := goruntime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if _, rest, ok := strings.Cut(name, "."); ok {
+		name = rest
+	}
+	return strings.NewReplacer(".func", "_", "(*", "", ")", "", ".", "_", "-fm", "").Replace(name)
+}
+
+// Name is the function's name.
+func (f *Traced) Name() string { return f.name }
+
+// Stats counts what happened to the function's entries.
+func (f *Traced) Stats() rt.CacheStats { return f.cache.Stats() }
+
+// SetStance is the stance of calls whose context has none.
+func (f *Traced) SetStance(s Stance) { f.cache.SetStance(s) }
+
+// Entries are the live entries, oldest first.
+func (f *Traced) Entries() []*rt.Entry { return f.cache.Entries() }
+
+// String prints the traces of the live entries, or why there are none.
+func (f *Traced) String() string {
+	if f.err != nil {
+		return f.err.Error()
+	}
+	var b strings.Builder
+	for i, e := range f.cache.Entries() {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "# entry %d\n%s", e.ID, e.Traced.F)
+	}
+	if b.Len() == 0 {
+		return "@" + f.name + " is not traced yet: call it"
+	}
+	return b.String()
+}
