@@ -101,11 +101,31 @@ func (a *activation) find(ctx context.Context, args []unsafe.Pointer) (*rt.Admis
 	if ad := a.f.cache.Hit(ctx, &a.call, a.stripe); ad != nil {
 		return ad, nil
 	}
+	return a.f.cache.Resolve(ctx, &a.call, a.tracing(args), a.stripe)
+}
+
+// tracing copies the arguments, for a call that is traced perhaps.
+func (a *activation) tracing(args []unsafe.Pointer) *tracing {
 	t := &tracing{f: a.f, args: make([]unsafe.Pointer, len(args))}
 	for i, p := range args {
 		t.args[i] = a.f.plans[i].Copy(p)
 	}
-	return a.f.cache.Resolve(ctx, &a.call, t, a.stripe)
+	return t
+}
+
+// compute runs the admission, or the one that the call has after all if its
+// arguments turn out not to fit.
+func (a *activation) compute(ctx context.Context, ad *rt.Admission, results []*tensor.Tensor, args []unsafe.Pointer) (*rt.Admission, []*tensor.Tensor, error) {
+	out, err := ad.Run(&a.call, results, a.f.engine.pool)
+	if err == nil {
+		return ad, out, nil
+	}
+	if found, e, ok := a.f.cache.Reconsider(ctx, ad, err, &a.call, a.tracing(args), a.stripe); ok {
+		if ad, err = found, e; err == nil {
+			out, err = ad.Run(&a.call, nil, a.f.engine.pool)
+		}
+	}
+	return ad, out, err
 }
 
 // run computes the call into new tensors and puts them into the result at out.
@@ -114,7 +134,7 @@ func (a *activation) run(ctx context.Context, out unsafe.Pointer, args []unsafe.
 	if err != nil {
 		return err
 	}
-	results, err := ad.Run(&a.call, nil, a.f.engine.pool)
+	ad, results, err := a.compute(ctx, ad, nil, args)
 	if err != nil {
 		return err
 	}
@@ -141,17 +161,23 @@ func (a *activation) runInto(ctx context.Context, out unsafe.Pointer, args []uns
 	}
 	if a.reuse(ad, out) {
 		_, err := ad.Run(&a.call, a.held, a.f.engine.pool)
-		var unfit *rt.BufferError
-		if !errors.As(err, &unfit) {
+		if err == nil || !unfit(err) {
 			return err
 		}
 		clear(a.held) // an argument lies there, perhaps: it must not be overwritten
 	}
-	results, err := ad.Run(&a.call, nil, a.f.engine.pool)
+	ad, results, err := a.compute(ctx, ad, nil, args)
 	if err != nil {
 		return err
 	}
 	return a.deliver(ad, out, results)
+}
+
+// unfit reports whether a run refused its tensors. It is apart because asking
+// allocates.
+func unfit(err error) bool {
+	var b *rt.BufferError
+	return errors.As(err, &b)
 }
 
 // reuse collects the tensors of the value at out, and reports whether the call's

@@ -333,3 +333,43 @@ func TestControlErrorsHavePositions(t *testing.T) {
 	require.ErrorContains(t, err, "too large at these sizes")
 	assert.ErrorContains(t, err, "cond of the while at in.trace:6:3: ")
 }
+
+// Control flow over sizes that data decides is in the segment that knows them.
+func TestControlOfSizesFromData(t *testing.T) {
+	f := parseTrace(t, `func @f(%x: f32[N], %p: bool[]) -> (f32[U], f32[], f32[N])
+    where N in [0, 64], U in [0, 64] {
+  %m = gt(%x, 0.0)
+  %y = masked_select(%x, %m) {count=[U]}
+  %c = cond(%p, %y) func(%y: f32[U]) -> f32[U] {
+    %z = neg(%y)
+    return %z
+  } func(%y: f32[U]) -> f32[U] {
+    return %y
+  }
+  %zero = constant() {value=0.0, dtype=f32, shape=[]}
+  %s = scan(%zero, %c) {carries=1, inputs=1, length=[U]} func(%a: f32[], %y: f32[]) -> f32[] {
+    %b = add(%a, %y)
+    return %b
+  }
+  %n = cond(%p, %x) func(%x: f32[N]) -> f32[N] {
+    %e = exp(%x)
+    return %e
+  } func(%x: f32[N]) -> f32[N] {
+    return %x
+  }
+  return %c, %s, %n
+}
+`)
+	e := engine(t, jitc.Options{Threads: 1, Verify: true})
+	fn := e.Function(f)
+	for _, p := range []int64{0, 1} {
+		args := []*tensor.Tensor{tensor.FromFloats(tensor.F32, []int{5}, []float64{1, -2, 3, 4, -5}), tensor.IntScalar(tensor.Bool, p)}
+		want, err := ir.Eval(f, args, nil)
+		require.NoError(t, err)
+		got, err := fn.Call(context.Background(), args...)
+		require.NoError(t, err)
+		for i := range want {
+			require.NoError(t, tensor.Check(got[i], want[i], tensor.Tolerance{Abs: 1e-5, Rel: 1e-5}))
+		}
+	}
+}

@@ -92,6 +92,11 @@ func (t fromTrace) Trace(_ context.Context, c *call.Call, _ *rt.Spec) (*rt.Trace
 	if _, err := ir.BindSizes(t.fn.trace, c.Tensors, t.fn.sizes); err != nil {
 		return nil, err
 	}
+	return t.traced()
+}
+
+// traced is the trace with its guards.
+func (t fromTrace) traced() (*rt.Traced, error) {
 	gs, sources, err := t.fn.guards()
 	if err != nil {
 		return nil, err
@@ -171,7 +176,22 @@ func (fn *Function) run(ctx context.Context, results, args []*tensor.Tensor) ([]
 	if err != nil {
 		return nil, err
 	}
-	return a.Run(&c.Call, results, fn.engine.pool)
+	out, err := a.Run(&c.Call, results, fn.engine.pool)
+	if b, e, ok := fn.reconsider(ctx, a, err, c); ok {
+		if e != nil {
+			return nil, e
+		}
+		return b.Run(&c.Call, results, fn.engine.pool)
+	}
+	return out, err
+}
+
+// reconsider finds another admission if err says that a does not fit the call.
+func (fn *Function) reconsider(ctx context.Context, a *rt.Admission, err error, c *traceCall) (*rt.Admission, error, bool) {
+	if err == nil {
+		return nil, nil, false
+	}
+	return fn.cache.Reconsider(ctx, a, err, &c.Call, fromTrace{fn}, c.stripe)
 }
 
 // Stats counts what happened to the function's entries.

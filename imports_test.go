@@ -30,6 +30,7 @@ var layers = []struct {
 	{"jitc/executors/native/pool", nil},
 	{"jitc/executors", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/runtime/guard", []string{"jitc/ir"}},
+	{"jitc/runtime/metrics", []string{"jitc/runtime"}},
 	{"jitc/runtime", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/internal", []string{"jitc/ir", "jitc/trace", "jitc/internal"}},
 	{"jitc/cmd/jitc", []string{"jitc"}},
@@ -73,4 +74,22 @@ func TestImportsPointOneWay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A program that does not ask for metrics does not link the Prometheus client.
+func TestOnlyMetricsImportPrometheus(t *testing.T) {
+	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports}, "jitc/...")
+	require.NoError(t, err)
+	found := false
+	for _, p := range pkgs {
+		for imp := range p.Imports {
+			if p.PkgPath == "jitc/runtime/metrics" {
+				found = found || strings.HasPrefix(imp, "github.com/prometheus/")
+				continue
+			}
+			require.False(t, strings.HasPrefix(imp, "github.com/prometheus/"), "%s imports %s", p.PkgPath, imp)
+			require.True(t, imp != "jitc/runtime/metrics" || strings.HasPrefix(p.PkgPath, "jitc/cmd/"), "%s imports %s", p.PkgPath, imp)
+		}
+	}
+	require.True(t, found)
 }

@@ -107,11 +107,7 @@ func (e *Engine) newCache(name string, o funcOptions) *rt.Cache {
 }
 
 // Stats are the statistics of an engine.
-type Stats struct {
-	Functions []rt.CacheStats `json:"functions"` // of those in use, in the order in which they were made
-	Kernels   rt.KernelStats  `json:"kernels"`
-	Arenas    rt.ArenaStats   `json:"arenas"` // of the process
-}
+type Stats = rt.Stats
 
 // Stats returns what the engine's functions did so far.
 func (e *Engine) Stats() Stats {

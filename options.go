@@ -33,7 +33,7 @@ type Mark struct{ m rt.Mark }
 // stands for every axis, and for a scalar. In paths * stands for anything but a
 // dot.
 func Static(path string, axis int) Mark {
-	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.Static}}
+	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.Static, Sym: "size"}}
 }
 
 // Dynamic says that a size, or an Int, is a symbol from the first call on. Marks

@@ -1,11 +1,12 @@
 package jitc
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"jitc/executors"
 	"jitc/fusion"
+	"jitc/ir"
 	rt "jitc/runtime"
 )
 
@@ -84,7 +85,10 @@ func (w *walk) reportStep(s Step) RegionReport {
 	r := RegionReport{ID: s.Region.ID, Name: s.Region.Name, In: s.In, Executor: s.Executor, Key: s.Key, Cached: w.hits[s.Region]}
 	if s.Bodies != nil {
 		r.Key, r.Kind, r.Ops = "", ControlKind, []string{s.Region.Op.String()}
-		r.Detail = fmt.Sprintf("%d bodies", len(s.Bodies))
+		for i := range s.Bodies {
+			r.Detail = strings.TrimPrefix(r.Detail+", "+ir.BodyRole(s.Region.Op, i), ", ")
+		}
+		r.Detail = "runs bodies: " + r.Detail
 		return r
 	}
 	info := s.Kernel.Info()

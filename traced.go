@@ -3,6 +3,7 @@ package jitc
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	goruntime "runtime"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"jitc/ir"
 	rt "jitc/runtime"
 	"jitc/trace/pytree"
 )
@@ -19,6 +21,7 @@ import (
 type Traced struct {
 	engine *Engine
 	name   string
+	pos    ir.Pos // of the Go function
 	invoke func(args []unsafe.Pointer, result unsafe.Pointer)
 	types  []reflect.Type
 	result reflect.Type
@@ -35,7 +38,8 @@ type Traced struct {
 // told by every call.
 func newTraced(e *Engine, fn any, types []reflect.Type, result reflect.Type,
 	invoke func(args []unsafe.Pointer, result unsafe.Pointer), opts []FuncOption) *Traced {
-	f := &Traced{engine: e, name: functionName(fn), types: types, result: result, invoke: invoke}
+	pc := reflect.ValueOf(fn).Pointer()
+	f := &Traced{engine: e, name: functionName(pc), pos: functionPos(pc), types: types, result: result, invoke: invoke}
 	for _, o := range opts {
 		o(&f.opts)
 	}
@@ -64,13 +68,19 @@ func newTraced(e *Engine, fn any, types []reflect.Type, result reflect.Type,
 }
 
 // functionName is the name of a Go function, fit for the text form.
-func functionName(fn any) string {
-	name := goruntime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
+func functionName(pc uintptr) string {
+	name := goruntime.FuncForPC(pc).Name()
 	name = name[strings.LastIndexByte(name, '/')+1:]
 	if _, rest, ok := strings.Cut(name, "."); ok {
 		name = rest
 	}
 	return strings.NewReplacer(".func", "_", "(*", "", ")", "", ".", "_", "-fm", "").Replace(name)
+}
+
+// functionPos is the line on which a Go function begins.
+func functionPos(pc uintptr) ir.Pos {
+	file, line := goruntime.FuncForPC(pc).FileLine(pc)
+	return ir.Pos{File: filepath.Base(file), Line: line, Col: 1}
 }
 
 // Name is the function's name.

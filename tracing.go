@@ -224,24 +224,40 @@ func (t *tracing) guards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *tr
 		return err
 	}
 	explain(gs, rec.Conditions)
-	gs = append([]guard.Guard{
+	for _, s := range rec.Specialised {
+		if mark := spec.StrictReals[scalars[s.Scalar]]; mark != "" {
+			return &trace.Error{Pos: s.Pos, Op: "Value", What: "specialises " + s.Path, Expected: "a program for every value of it, as marked: " + mark,
+				Got: "one for the value at hand", Hint: "use Tensor instead of Value, or mark it maybe-dynamic or static"}
+		}
+	}
+	structure, consts := t.constGuards(traced, c, spec, rec, scalars)
+	counts := []guard.Guard{
 		{Kind: guard.Count, Arg: 0, Want: int64(c.NumTensors()), Reason: "structure of the arguments"},
 		{Kind: guard.Count, Arg: 1, Want: int64(c.NumConsts()), Reason: "structure of the arguments"},
-	}, gs...)
-	gs = append(gs, t.constGuards(traced, c, spec, rec, scalars)...)
+	}
+	gs = slices.Concat(structure, counts, gs, consts) // the first that fails is what a recompile is explained by
 	for _, v := range rec.Vars {
 		gs = append(gs, guard.Guard{Kind: guard.Var, Var: v.Var, Value: v.Value, Pos: v.Pos, Reason: "read by the trace"})
 	}
 	for _, x := range rec.Captured {
 		traced.Captured = append(traced.Captured, x.Host())
 	}
+	for i := range gs {
+		if !gs[i].Pos.IsKnown() { // not a line of the function's asked for it, the call had it
+			gs[i].Pos = t.f.pos
+		}
+		if gs[i].Reason == "" || gs[i].Reason == "declared" {
+			gs[i].Reason = "as in the call that was traced"
+		}
+	}
 	traced.Guards, traced.Sources = gs, sources
 	return t.donations(traced, c)
 }
 
 // constGuards are those on the values of constants: all but scalars that became
-// symbols or inputs, and those that the trace never looked at.
-func (t *tracing) constGuards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *trace.Recorded, scalars []int) []guard.Guard {
+// symbols or inputs, and those that the trace never looked at. Those on the
+// arguments' structure are apart.
+func (t *tracing) constGuards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *trace.Recorded, scalars []int) (structure, others []guard.Guard) {
 	asked := map[int]trace.Specialised{}
 	for _, s := range rec.Specialised {
 		asked[scalars[s.Scalar]] = s
@@ -250,7 +266,6 @@ func (t *tracing) constGuards(traced *rt.Traced, c *call.Call, spec *rt.Spec, re
 	for k, i := range scalars {
 		used[i] = rec.Used[k]
 	}
-	var gs []guard.Guard
 	for i := range c.NumConsts() {
 		v, _ := c.Const(i)
 		g := guard.Guard{Kind: guard.Const, Arg: i, Value: v, Reason: "a constant of the trace"}
@@ -265,9 +280,14 @@ func (t *tracing) constGuards(traced *rt.Traced, c *call.Call, spec *rt.Spec, re
 			}
 			continue
 		}
-		gs = append(gs, g)
+		if kind == call.Len || kind == call.Key {
+			g.Reason = "structure of the arguments"
+			structure = append(structure, g)
+			continue
+		}
+		others = append(others, g)
 	}
-	return gs
+	return structure, others
 }
 
 // explain gives the guards that stem from decisions of the trace their lines.
@@ -282,8 +302,8 @@ func explain(gs []guard.Guard, decided []trace.Condition) {
 	}
 }
 
-// donations finds the parameters whose memory results may take, and guards that
-// nothing else lies there.
+// donations finds the parameters whose memory results may take. That nothing else
+// lies there is looked at when one does.
 func (t *tracing) donations(traced *rt.Traced, c *call.Call) error {
 	for _, pattern := range t.f.opts.donate {
 		found := false
@@ -293,11 +313,6 @@ func (t *tracing) donations(traced *rt.Traced, c *call.Call) error {
 			}
 			found = true
 			traced.Donated = append(traced.Donated, i)
-			for j := range c.Tensors {
-				if j != i {
-					traced.Guards = append(traced.Guards, guard.Guard{Kind: guard.Disjoint, Arg: i, Axis: j, Reason: "donated"})
-				}
-			}
 		}
 		if !found {
 			return fmt.Errorf("donate %q: no tensor argument has that path: expected one of %v", pattern, traced.Schema.Tensors)

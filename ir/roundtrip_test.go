@@ -26,7 +26,7 @@ func partition(rng *rand.Rand, f *ir.Func) *ir.Func {
 			args[i] = of[a]
 		}
 		b.Pos = v.Pos
-		if rng.IntN(2) == 0 {
+		if rng.IntN(2) == 0 || v.Is(ir.Structural) {
 			of[v] = b.Clone(v, args)
 			continue
 		}
@@ -69,13 +69,24 @@ func requireRoundTrip(t *testing.T, f *ir.Func, d ir.Dialect, seed uint64) {
 	}
 }
 
+// everyValue lists parameters and values, those of bodies too.
+func everyValue(f *ir.Func) []*ir.Value {
+	all := append(append([]*ir.Value{}, f.Params...), f.Values...)
+	for _, v := range f.Values {
+		for _, body := range v.Bodies {
+			all = append(all, everyValue(body)...)
+		}
+	}
+	return all
+}
+
 // Printing and parsing gives a function back, at the surface and fused, with
 // positions (some unknown) and without.
 func TestRandomFunctionsRoundTrip(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(7, seed))
-		f := irgen.Func(rng, irgen.Options{Surface: seed%2 == 0, Static: seed%7 == 0})
-		for _, v := range append(append([]*ir.Value{}, f.Params...), f.Values...) {
+		f := irgen.Func(rng, irgen.Options{Surface: seed%2 == 0, Static: seed%7 == 0, Control: seed%3 == 0})
+		for _, v := range everyValue(f) {
 			if rng.IntN(3) > 0 {
 				v.Pos = ir.Pos{File: "dir/\"quoted\" α.py", Line: 1 + rng.IntN(100), Col: 1 + rng.IntN(80)}
 			}

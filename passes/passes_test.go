@@ -73,7 +73,7 @@ func forRandom(t *testing.T, stream uint64, o irgen.Options, check func(t *testi
 		o := o
 		o.Static = seed%3 == 0
 		o.Values = 8 + int(seed%5)*8
-		o.Control = seed%4 == 1
+		o.Control = seed%6 == 1
 		f := irgen.Func(rng, o)
 		check(t, rng, f)
 		if t.Failed() {

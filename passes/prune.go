@@ -10,7 +10,7 @@ import (
 // prune drops what control flow computes and nothing needs: results without
 // readers, carries that only themselves need, operands that no body reads. A carry
 // that no iteration changes becomes an invariant; operands given twice are given
-// once; splats and iotas are made where they are read. Dead values go too.
+// once; splats and iotas are made where they are read.
 //
 //	before  %r = scan(%a, %b, %xs, %two) {carries=2, inputs=1, length=[L]} func(%a, %b, %x, %k) {
 //	          %s = add(%a, %x)
@@ -25,9 +25,12 @@ import (
 //	          return %t
 //	        }
 func prune(f *ir.Func, o Options) (*ir.Func, error) {
-	g, err := dce(f, o)
-	if err != nil || !slices.ContainsFunc(g.Values, func(v *ir.Value) bool { return v.Is(ir.Control) }) {
-		return g, err
+	if !slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Is(ir.Control) }) {
+		return f, nil
+	}
+	g, err := dce(f, o) // dead readers do not count
+	if err != nil {
+		return nil, err
 	}
 	return narrow(g), nil
 }

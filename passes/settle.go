@@ -21,9 +21,10 @@ func settle(f *ir.Func, o Options) (*ir.Func, error) {
 		if err != nil {
 			return nil, err
 		}
-		g, err = prune(rewrite(g, pick(sets().settle, o), true), o)
-		if err != nil {
-			return nil, err
+		for _, run := range []func(*ir.Func, Options) (*ir.Func, error){settleWalk, prune, dce} {
+			if g, err = run(g, o); err != nil {
+				return nil, err
+			}
 		}
 		if g == f {
 			break
@@ -31,4 +32,9 @@ func settle(f *ir.Func, o Options) (*ir.Func, error) {
 		f = g
 	}
 	return f, nil
+}
+
+// settleWalk is one walk with all rules.
+func settleWalk(f *ir.Func, o Options) (*ir.Func, error) {
+	return rewrite(f, pick(sets().settle, o), true), nil
 }

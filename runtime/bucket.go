@@ -25,11 +25,11 @@ type Buckets interface {
 }
 
 // Listed buckets are the given sizes, in any order.
-func Listed(sizes ...int64) Buckets { return listed(slices.Sorted(slices.Values(sizes))) }
+func Listed(sizes ...int64) Buckets { return sizeList(slices.Sorted(slices.Values(sizes))) }
 
-type listed []int64
+type sizeList []int64
 
-func (l listed) Bucket(n int64) (int64, bool) {
+func (l sizeList) Bucket(n int64) (int64, bool) {
 	at, _ := slices.BinarySearch(l, n)
 	if at == len(l) {
 		return 0, false
@@ -37,7 +37,7 @@ func (l listed) Bucket(n int64) (int64, bool) {
 	return l[at], true
 }
 
-func (l listed) String() string {
+func (l sizeList) String() string {
 	parts := make([]string, len(l))
 	for i, n := range l {
 		parts[i] = fmt.Sprint(n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +60,7 @@ type Config struct {
 //
 // The first two take no lock and allocate nothing. Safe for concurrent use.
 type Cache struct {
+	id      uint64
 	name    string
 	limits  Limits
 	workers int
@@ -68,17 +70,20 @@ type Cache struct {
 	epoch   time.Time // of all times kept as ns; differences of monotonic time are cheap
 
 	last   atomic.Pointer[Admission]
-	memo    table[Admission]
+	memo   table[Admission]
 	live   atomic.Pointer[liveEntries]
 	differ atomic.Pointer[differing]
 	stance atomic.Pointer[Stance]
 	warned atomic.Bool
 	free   atomic.Pointer[[]int] // constants that signatures leave out, by number
 
-	building chan struct{} // a token while someone changes what follows
-	made     int           // entries ever
-	past     pastEntries   // what evicted entries counted
-	spent    time.Duration // making entries
+	building chan struct{} // a token while someone makes an entry
+	made     int           // entries ever; under that token
+	loaded   int           // of them, those that were not made but installed
+
+	mu       sync.Mutex // held where live changes, and where all counts are added up
+	past     pastEntries
+	bounding sync.Mutex // held by who drops signatures and recordings
 
 	counts     cacheCounts
 	events     eventLog
@@ -91,9 +96,11 @@ type liveEntries struct {
 	tree    *guard.Tree
 }
 
+var cacheIDs atomic.Uint64
+
 // NewCache returns an empty cache.
 func NewCache(o Config) *Cache {
-	c := &Cache{name: o.Name, limits: o.Limits, workers: max(o.Workers, 1), budget: o.Budget, log: o.Log,
+	c := &Cache{id: cacheIDs.Add(1), name: o.Name, limits: o.Limits, workers: max(o.Workers, 1), budget: o.Budget, log: o.Log,
 		learned: newLearned(o.Marks, o.Separate), epoch: time.Now(), building: make(chan struct{}, 1)}
 	for _, l := range []struct {
 		field *int
@@ -119,23 +126,29 @@ func (c *Cache) stanceFor(ctx context.Context) *Stance {
 	return c.stance.Load()
 }
 
-// Hit finds the admission of a signature that was admitted before, under the
-// default stance; nil if there is none, and then Resolve finds or makes one. It
-// takes no lock and allocates nothing. stripe is what Stripe gave the caller.
+// Hit finds the admission of a signature that was admitted before, or, where the
+// stance says so, that the differentiating guards choose; nil if there is none,
+// and then Resolve finds or makes one. It takes no lock and allocates nothing.
+// stripe is what Stripe gave the caller.
 func (c *Cache) Hit(ctx context.Context, cl *call.Call, stripe uint32) *Admission {
-	if s := c.stanceFor(ctx); s != nil && s.Mode != ModeDefault {
+	s := c.stanceFor(ctx)
+	switch {
+	case s == nil:
+	case s.Mode == ModeReference:
 		return nil
+	case s.Mode == ModeDifferentiating:
+		return c.hitDiffering(cl, s, stripe)
 	}
 	return c.hit(cl, stripe)
 }
 
 func (c *Cache) hit(cl *call.Call, stripe uint32) *Admission {
-	if a := c.last.Load(); a != nil && a.fits(cl) && a.current(cl) && a.ready() {
+	if a := c.last.Load(); a != nil && a.fits(cl) && a.current(cl) {
 		c.count(a, routeLast, stripe)
 		return a
 	}
 	a := c.recall(cl)
-	if a == nil || !a.current(cl) || !a.ready() {
+	if a == nil {
 		return nil
 	}
 	c.count(a, routeMemo, stripe)
@@ -143,15 +156,10 @@ func (c *Cache) hit(cl *call.Call, stripe uint32) *Admission {
 	return a
 }
 
-// ready reports whether the admission is of the compiled program.
-func (a *Admission) ready() bool { return a.compiled }
-
-// recall looks the signature up in the memo.
+// recall looks the signature up in the memo. Entries for different values of
+// guarded globals have admissions of their own there.
 func (c *Cache) recall(cl *call.Call) *Admission {
-	if complete(cl) {
-		return c.memo.Get(c.hash(cl), func(a *Admission) bool { return a.fits(cl) })
-	}
-	return nil
+	return c.memo.Get(c.hash(cl), func(a *Admission) bool { return a.fits(cl) && a.current(cl) })
 }
 
 // complete reports whether no tensor is nil.
@@ -180,9 +188,12 @@ func (c *Cache) remember(a *Admission) {
 // goroutines on one entry do not fight for a cache line.
 func (c *Cache) count(a *Admission, r route, stripe uint32) {
 	a.Entry.hits[r].Add(stripe, 1)
-	now := int64(time.Since(c.epoch))
+	if a.Entry.evicted.Load() { // perhaps after its counts were taken
+		c.past.take(a.Entry)
+	}
+	now := c.now()
 	if last := a.Entry.last.Load(); now-last > int64(time.Millisecond) {
-		a.Entry.last.Store(now)
+		a.Entry.touch(now)
 	}
 	if rec := a.recorded; rec != nil {
 		if last := rec.last.Load(); now-last > int64(time.Millisecond) {
@@ -190,6 +201,11 @@ func (c *Cache) count(a *Admission, r route, stripe uint32) {
 		}
 	}
 }
+
+// now is the time in ns after the cache's epoch.
+func (c *Cache) now() int64 { return int64(time.Since(c.epoch)) }
+
+func (e *Entry) touch(now int64) { e.last.Store(now) }
 
 // admit proves a signature to belong to an entry and remembers it.
 func (c *Cache) admit(ctx context.Context, e *Entry, cl *call.Call, t Tracer, compile bool) (*Admission, error) {
@@ -228,7 +244,7 @@ func (c *Cache) admit(ctx context.Context, e *Entry, cl *call.Call, t Tracer, co
 // keep puts an admission into the memo and bounds what is kept.
 func (c *Cache) keep(a *Admission, cl *call.Call) {
 	a.hash = c.hash(cl)
-	c.memo.Put(a.hash, a, func(b *Admission) bool { return b.fits(cl) })
+	c.memo.Put(a.hash, a, func(b *Admission) bool { return b.Entry == a.Entry && b.fits(cl) })
 	c.admitted(a, cl)
 	c.bound()
 	if a.Entry.evicted.Load() { // it went while we looked
@@ -243,9 +259,9 @@ func (c *Cache) keep(a *Admission, cl *call.Call) {
 func (c *Cache) hash(cl *call.Call) uint64 {
 	free := c.free.Load()
 	if free == nil {
-		return hashCall(cl, nil)
+		return hashSignature(cl, nil)
 	}
-	return hashCall(cl, func(i int) bool { return slices.Contains(*free, i) })
+	return hashSignature(cl, func(i int) bool { return slices.Contains(*free, i) })
 }
 
 // release takes constants out of the hash of signatures. The admissions so far are
@@ -265,9 +281,7 @@ func (c *Cache) release(consts []int) {
 		return
 	}
 	c.free.Store(&now)
-	for _, a := range c.memo.All() {
-		c.memo.Delete(a.hash, a)
-	}
+	c.memo.DeleteFunc(func(*Admission) bool { return true })
 }
 
 // Stripe is a number for Hit and Resolve that callers who run at the same time

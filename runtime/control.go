@@ -23,7 +23,6 @@ import (
 type control struct {
 	op      ir.Op
 	bodies  []*Recording
-	operand []int // bytes of each operand
 	carries int
 	inputs  int
 	length  int // of a scan

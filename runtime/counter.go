@@ -85,6 +85,18 @@ func (c *Counter) spread() *[]cell {
 	return c.cells.Load()
 }
 
+// Take sets the counter to 0 and returns what it was: every Add is counted by
+// exactly one Take or by what is left.
+func (c *Counter) Take() int64 {
+	n := c.first.Swap(0)
+	if cells := c.cells.Load(); cells != nil {
+		for i := range *cells {
+			n += (*cells)[i].n.Swap(0)
+		}
+	}
+	return n
+}
+
 // Load is the sum: of all Adds that have returned, and of some of those under way.
 func (c *Counter) Load() int64 {
 	n := c.first.Load()

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +30,7 @@ type Traced struct {
 	Reals    []int
 	Free     []int // constants, by index, that the trace never looked at
 	Captured []*tensor.Tensor
-	Donated  []int // parameters whose memory results may take
+	Donated  []int   // parameters whose memory results may take
 	Padded   *Padded // what is compiled in place of F; nil: F itself
 	Schema   *call.Schema
 	Data     any // the tracer's own: what results look like
@@ -77,12 +76,14 @@ type Entry struct {
 	program  atomic.Pointer[Compiled]
 	evicted  atomic.Bool
 	last     atomic.Int64 // ns after the cache's epoch
-	hits     [numRoutes]Counter
+	hits     routeCounts
 	recent   atomic.Pointer[Admission] // of differentiating calls
 	building chan struct{}             // a token while someone compiles
 
 	mu         sync.Mutex // guards what follows; never held while compiling
 	cost       []StageCost
+	tracing    time.Duration
+	compiling  time.Duration // 0 until it is compiled
 	recordings map[string]*recorded
 }
 
@@ -112,6 +113,7 @@ func (e *Entry) compile(ctx context.Context, t Tracer) (*Compiled, error) {
 	if p := e.program.Load(); p != nil {
 		return p, nil
 	}
+	start := time.Now()
 	p, err := t.Compile(ctx, e.Traced)
 	if err != nil {
 		return nil, err
@@ -121,6 +123,9 @@ func (e *Entry) compile(ctx context.Context, t Tracer) (*Compiled, error) {
 	}
 	e.mu.Lock()
 	e.cost = append(slices.Clone(e.Traced.Cost), p.Cost...)
+	e.compiling = time.Since(start)
+	e.cache.counts.spent.Add(0, int64(e.compiling))
+	e.cache.counts.stages.add(e.cost)
 	e.mu.Unlock()
 	e.program.Store(p)
 	return p, nil
@@ -328,12 +333,28 @@ func (a *Admission) replay(c *call.Call, results []*tensor.Tensor, w executors.W
 	results = a.Recording.Results()
 	if donated := a.Recording.takeDonated(c, results); donated != nil {
 		err := a.Recording.RunCall(c, extra, donated, w)
-		var shared *BufferError
-		if !errors.As(err, &shared) {
-			return donated, err
-		} // something else lies there too: it must not be overwritten
+		if shared := a.sharedDonation(c); shared != nil && err != nil {
+			return nil, shared
+		}
+		return donated, err
 	}
 	return results, a.Recording.RunCall(c, extra, results, w)
+}
+
+// sharedDonation is the error for a donated argument that shares memory with
+// another one, nil if none does.
+func (a *Admission) sharedDonation(c *call.Call) error {
+	t := a.Entry.Traced
+	for _, i := range t.Donated {
+		for j := range c.NumTensors() {
+			g := guard.Guard{Kind: guard.Disjoint, Arg: i, Axis: j}
+			if i != j && !g.Holds(c) {
+				return &BufferError{What: "donated " + t.Schema.TensorPath(i), Expected: "memory that no other argument has",
+					Got: "that of " + t.Schema.TensorPath(j), Hint: "results are computed in it: give a copy"}
+			}
+		}
+	}
+	return nil
 }
 
 // takeDonated puts arguments in the place of the results that may have their

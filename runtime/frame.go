@@ -215,7 +215,7 @@ func (f *frame) setParams(at int, ts []*tensor.Tensor, check bool) error {
 	r := f.r
 	for i, t := range ts {
 		n := r.p.params[at+i]
-		if check || t == nil {
+		if t == nil || check && t.Layout() != r.argLayouts[at+i] {
 			if err := r.check("argument", at+i, n, t); err != nil {
 				return err
 			}

@@ -22,6 +22,8 @@ type Spec struct {
 	Facts   *dim.Facts        // of the symbols, from marks
 	Hints   map[string]int64  // values of the symbols in this call; unbacked ones have none
 	Strict  map[string]string // symbols that must stay symbols, and the mark that says so
+	// StrictReals are constants, by number, that must stay inputs, likewise.
+	StrictReals map[int]string
 }
 
 // InputScalar in Spec.Scalars makes a real an input of the program.
@@ -66,12 +68,15 @@ func (l *learned) observe(c *call.Call, schema *call.Schema) (*Spec, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	places := placesOf(c, schema)
+	if err := l.check(places); err != nil {
+		return nil, err
+	}
 	for _, p := range places {
 		l.see(p.spot, p.value)
 	}
 	l.calls++
 	b := &specBuilder{l: l, groups: map[string]string{}, spec: &Spec{Schema: schema, Facts: dim.NewFacts(),
-		Hints: map[string]int64{}, Strict: map[string]string{}}}
+		Hints: map[string]int64{}, Strict: map[string]string{}, StrictReals: map[int]string{}}}
 	return b.build(c, schema, places)
 }
 
@@ -157,6 +162,9 @@ func (b *specBuilder) place(p valued) error {
 	}
 	if p.real {
 		b.spec.Scalars[p.at] = InputScalar
+		if m != nil && (m.Kind == Dynamic || m.Kind == Unbacked) {
+			b.spec.StrictReals[p.at] = m.String()
+		}
 		return nil
 	}
 	if p.value < 0 { // a scalar that is no size stays a constant
@@ -164,10 +172,6 @@ func (b *specBuilder) place(p valued) error {
 	}
 	sym := b.symbol(p, m)
 	if m == nil || m.Kind != Unbacked {
-		if old, ok := b.spec.Hints[sym]; ok && old != p.value {
-			return &MarkError{Mark: *m, Path: p.Path, Axis: p.Axis, Got: p.value,
-				What: fmt.Sprintf("%s stands for two sizes", sym), Expected: fmt.Sprintf("%d, as elsewhere in this call", old)}
-		}
 		b.spec.Hints[sym] = p.value
 	}
 	if m != nil && (m.Kind == Dynamic || m.Kind == Unbacked) {
@@ -188,7 +192,7 @@ func (b *specBuilder) symbol(p valued, m *Mark) string {
 		return m.Sym
 	}
 	h := b.l.seen[p.spot]
-	key := fmt.Sprint(h.Since, h.Values, p.tensor < 0)
+	key := fmt.Sprint(h.Since, h.Values, p.value, p.tensor < 0) // a long history does not hold this call's value
 	if b.l.separate || m != nil {
 		key = fmt.Sprint(p.spot)
 	}
@@ -204,10 +208,10 @@ func (b *specBuilder) symbol(p valued, m *Mark) string {
 	}
 }
 
-// facts states what marks say, and checks it of the call.
+// facts states what marks say. That it holds of the call was checked.
 func (b *specBuilder) facts() error {
 	used := map[string]bool{}
-	for _, sizes := range append(b.spec.Sizes, b.spec.Scalars) {
+	for _, sizes := range append(slices.Clone(b.spec.Sizes), b.spec.Scalars) {
 		for _, s := range sizes {
 			if s != "" && s != InputScalar {
 				used[s] = true
@@ -222,12 +226,8 @@ func (b *specBuilder) facts() error {
 	for i := range b.l.marks {
 		m := &b.l.marks[i]
 		for _, f := range m.Facts {
-			if slices.ContainsFunc(f.Syms(), func(s string) bool { return !used[s] }) {
+			if m.Kind == Static || slices.ContainsFunc(f.Syms(), func(s string) bool { return !used[s] }) {
 				continue
-			}
-			if ok, err := f.Holds(b.spec.Hints); err == nil && !ok {
-				return &MarkError{Mark: *m, Path: m.Path, Axis: m.Axis, Got: b.spec.Hints[m.Sym],
-					What: "a size is outside its declared range", Expected: f.String()}
 			}
 			if err := b.spec.Facts.Assume(f); err != nil {
 				return fmt.Errorf("mark %s: %w", m, err)
@@ -235,6 +235,62 @@ func (b *specBuilder) facts() error {
 		}
 	}
 	return nil
+}
+
+// check holds a call against what the marks declare: a symbol has one value, and
+// facts hold. Sizes marked static have no symbol in the trace; each of them alone
+// satisfies the mark's facts.
+func (l *learned) check(places []valued) error {
+	values := map[string]int64{}
+	for _, p := range places {
+		m := markOf(l.marks, p.Path, p.Axis)
+		if m == nil || p.real {
+			continue
+		}
+		if m.Kind == Static {
+			if err := m.holds(p, map[string]int64{m.Sym: p.value}); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.value < 0 && m.Kind != MaybeDynamic {
+			return m.broken(p, "it cannot be a size", "0 or more")
+		}
+		if m.Sym == "" {
+			continue
+		}
+		if old, ok := values[m.Sym]; ok && old != p.value {
+			return m.broken(p, m.Sym+" stands for two sizes", fmt.Sprintf("%d, as elsewhere in this call", old))
+		}
+		values[m.Sym] = p.value
+		if err := m.holds(p, values); err != nil {
+			return err
+		}
+	}
+	for i := range l.marks { // facts that look at several symbols
+		m := &l.marks[i]
+		if m.Kind == Static {
+			continue
+		}
+		if err := m.holds(valued{spot: spot{Path: m.Path, Axis: m.Axis}, value: values[m.Sym]}, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holds checks the facts whose symbols have values; p is where one came from.
+func (m *Mark) holds(p valued, values map[string]int64) error {
+	for _, f := range m.Facts {
+		if ok, err := f.Holds(values); err == nil && !ok {
+			return m.broken(p, "a size is outside its declared range", f.String())
+		}
+	}
+	return nil
+}
+
+func (m *Mark) broken(p valued, what, expected string) error {
+	return &MarkError{Mark: *m, Path: p.Path, Axis: p.Axis, What: what, Expected: expected, Got: p.value}
 }
 
 // MarkError is a call that breaks what a mark declares.
@@ -280,11 +336,16 @@ func (l *learned) export() []Dynamism {
 	return out
 }
 
-// restore takes what another process learned.
+// restore takes what another process learned. Of places that calls have shown here
+// it takes no more than that they are dynamic.
 func (l *learned) restore(ds []Dynamism) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range ds {
+		if h := l.seen[spot{d.Path, d.Rank, d.Axis}]; h != nil {
+			h.Dynamic = h.Dynamic || d.Dynamic
+			continue
+		}
 		l.seen[spot{d.Path, d.Rank, d.Axis}] = &history{d.Dynamic, slices.Clone(d.Values), d.Since}
 		l.calls = max(l.calls, d.Since+len(d.Values))
 	}

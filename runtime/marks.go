@@ -34,7 +34,7 @@ type Mark struct {
 	Path  string // of the tensor or scalar; * in it stands for anything but a dot
 	Axis  int    // of the tensor; -1: every axis, or the scalar itself
 	Kind  MarkKind
-	Sym   string           // name of the symbol; empty: one is made
+	Sym   string           // name of the symbol; empty: one is made. Of Static, in Facts only
 	Facts []dim.Constraint // over Sym
 }
 
@@ -45,7 +45,7 @@ func (m Mark) String() string {
 	if m.Axis >= 0 {
 		fmt.Fprintf(&b, "[%d]", m.Axis)
 	}
-	if m.Sym != "" {
+	if m.Sym != "" && (m.Kind != Static || len(m.Facts) > 0) {
 		b.WriteString(" as " + m.Sym)
 	}
 	for i, f := range m.Facts {

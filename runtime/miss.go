@@ -27,8 +27,8 @@ func (e *RecompileError) Error() string {
 	return s
 }
 
-func (c *Cache) recompileError(cl *call.Call, t Tracer, what string) error {
-	return &RecompileError{Function: c.name, What: what, Reasons: c.reasons(cl, t.Schema(cl))}
+func (c *Cache) recompileError(r *request, what string) error {
+	return &RecompileError{Function: c.name, What: what, Reasons: c.reasons(r.call, r.tracer.Schema(r.call))}
 }
 
 // reasons tells, for each live entry, the first guard that the call fails.
@@ -112,12 +112,17 @@ func (l *eventLog) list() []Recompile {
 }
 
 // recompiled notes that an entry was made. Under lock.
-func (c *Cache) recompiled(e *Entry, took time.Duration) {
+func (c *Cache) recompiled(e *Entry) {
 	e.mu.Lock()
+	took := e.tracing + e.compiling
 	r := Recompile{When: time.Now(), Entry: e.ID, Reasons: e.Why, Took: took, Cost: e.cost}
 	e.mu.Unlock()
 	c.events.add(r)
-	c.spent += took
+	c.counts.made.Add(0, 1)
+	if len(e.Why) > 0 {
+		c.counts.again.Add(0, 1)
+	}
+	c.counts.spent.Add(0, int64(e.tracing))
 	if c.log == nil {
 		return
 	}

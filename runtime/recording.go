@@ -30,11 +30,11 @@ func (r *Recording) RunChecked(args, results []*tensor.Tensor, w executors.Worke
 	return r.run(&inputs{leaves: args}, results, w, nil)
 }
 
-// RunCall is RunChecked for the tensors of a call and then extra ones. Frozen
+// RunCall is Run for the tensors of a call and then extra ones. Frozen
 // sets with which the last run was called take no time per tensor, and stay
 // reachable until the memory of idle runs is collected.
 func (r *Recording) RunCall(c *call.Call, extra, results []*tensor.Tensor, w executors.Workers) error {
-	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra}, results, w, nil)
+	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra, check: true}, results, w, nil)
 }
 
 // Profile is Run that reports how long each step took, on the calling goroutine.

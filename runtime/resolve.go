@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,51 +15,81 @@ import (
 )
 
 // Resolve finds or makes the admission of a call that Hit did not find, as its
-// stance wants.
+// stance wants. A call that gets an error is counted as a miss that failed.
 func (c *Cache) Resolve(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
+	a, err := c.resolve(ctx, cl, t, stripe)
+	if err != nil {
+		c.counts.misses.Add(stripe, 1)
+		c.counts.failed.Add(stripe, 1)
+	}
+	return a, err
+}
+
+func (c *Cache) resolve(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
 	s := c.stanceFor(ctx)
 	if s == nil {
 		s = &Stance{}
 	}
+	if int(s.Mode) >= len(resolvers) {
+		return nil, fmt.Errorf("@%s: unknown stance %s", c.name, s.Mode)
+	}
 	if !complete(cl) {
 		return nil, nilTensor(cl, t.Schema(cl))
 	}
-	return resolvers[s.Mode](c, ctx, cl, t, s, stripe)
+	return resolvers[s.Mode](c, &request{ctx: ctx, call: cl, tracer: t, stance: s, stripe: stripe})
+}
+
+// request is a call that wants an admission.
+type request struct {
+	ctx    context.Context
+	call   *call.Call
+	tracer Tracer
+	stance *Stance
+	stripe uint32
 }
 
 // resolvers are what the modes do; each row is one.
-var resolvers = [...]func(c *Cache, ctx context.Context, cl *call.Call, t Tracer, s *Stance, stripe uint32) (*Admission, error){
-	ModeDefault: func(c *Cache, ctx context.Context, cl *call.Call, t Tracer, _ *Stance, stripe uint32) (*Admission, error) {
-		return c.lookup(ctx, cl, t, stripe, c.make)
-	},
-	ModeReference: (*Cache).byReference,
-	ModeNoRecompile: (*Cache).noRecompile,
-	ModeFailOnRecompile: func(c *Cache, ctx context.Context, cl *call.Call, t Tracer, _ *Stance, stripe uint32) (*Admission, error) {
-		return c.lookup(ctx, cl, t, stripe, c.onlyFirst(func() (*Admission, error) {
-			return nil, c.recompileError(cl, t, "the stance is fail-on-recompile")
-		}))
-	},
-	ModeEagerThenCompile: (*Cache).eagerThenCompile,
+var resolvers = [...]func(*Cache, *request) (*Admission, error){
+	ModeDefault:          func(c *Cache, r *request) (*Admission, error) { return c.lookup(r, c.make) },
+	ModeReference:        (*Cache).byReference,
+	ModeNoRecompile:      (*Cache).noRecompile,
+	ModeFailOnRecompile:  (*Cache).failOnRecompile,
+	ModeEagerThenCompile: func(c *Cache, r *request) (*Admission, error) { return c.lookup(r, c.makeEager) },
 	ModeDifferentiating:  (*Cache).differentiate,
 }
 
 // noRecompile evaluates by reference what no entry admits, once there is one.
-func (c *Cache) noRecompile(ctx context.Context, cl *call.Call, t Tracer, s *Stance, stripe uint32) (*Admission, error) {
-	return c.lookup(ctx, cl, t, stripe, c.onlyFirst(func() (*Admission, error) { return c.byReference(ctx, cl, t, s, stripe) }))
+func (c *Cache) noRecompile(r *request) (*Admission, error) {
+	return c.lookup(r, c.onlyFirst(c.evaluate))
+}
+
+// failOnRecompile refuses what no entry admits, once there is one.
+func (c *Cache) failOnRecompile(r *request) (*Admission, error) {
+	return c.lookup(r, c.onlyFirst(func(r *request) (*Admission, error) {
+		return nil, c.recompileError(r, "the stance is "+r.stance.Mode.String())
+	}))
 }
 
 // maker makes an admission where no entry admits the call.
-type maker func(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error)
+type maker func(*request) (*Admission, error)
 
 // lookup runs the lookup: last, memo, tree; then orElse.
-func (c *Cache) lookup(ctx context.Context, cl *call.Call, t Tracer, stripe uint32, orElse maker) (*Admission, error) {
-	if a := c.hit(cl, stripe); a != nil {
+func (c *Cache) lookup(r *request, orElse maker) (*Admission, error) {
+	if a := c.hit(r.call, r.stripe); a != nil {
 		return a, nil
 	}
-	if e := c.choose(cl); e != nil {
-		return c.admitTree(ctx, e, cl, t, stripe)
+	if e := c.choose(r.call); e != nil {
+		return c.admitTree(e, r)
 	}
-	return orElse(ctx, cl, t, stripe)
+	c.refuse(r.call)
+	return orElse(r)
+}
+
+// refuse counts, for each live entry, a guard that the call fails.
+func (c *Cache) refuse(cl *call.Call) {
+	for _, e := range c.live.Load().entries {
+		e.Guards.Check(cl)
+	}
 }
 
 // choose is the entry that the tree gives for a call, nil if none admits it.
@@ -69,67 +101,90 @@ func (c *Cache) choose(cl *call.Call) *Entry {
 	return nil
 }
 
-func (c *Cache) admitTree(ctx context.Context, e *Entry, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
-	a, err := c.admit(ctx, e, cl, t, true)
+func (c *Cache) admitTree(e *Entry, r *request) (*Admission, error) {
+	a, err := c.admit(r.ctx, e, r.call, r.tracer, true)
 	if err != nil {
 		return nil, err
 	}
-	c.count(a, routeTree, stripe)
+	c.count(a, routeTree, r.stripe)
 	return a, nil
 }
 
 // onlyFirst makes the first entry, and does otherwise once there is one.
-func (c *Cache) onlyFirst(otherwise func() (*Admission, error)) maker {
-	return func(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
+func (c *Cache) onlyFirst(otherwise maker) maker {
+	return func(r *request) (*Admission, error) {
 		if len(c.live.Load().entries) == 0 {
-			return c.make(ctx, cl, t, stripe)
+			return c.make(r)
 		}
-		return otherwise()
+		return otherwise(r)
 	}
 }
 
-// make traces, compiles and admits. One goroutine at a time: the second of two
-// that ask for the same finds the first one's entry.
-func (c *Cache) make(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
-	if err := c.lock(ctx); err != nil {
-		return nil, err
+// make traces, compiles and admits.
+func (c *Cache) make(r *request) (*Admission, error) {
+	return c.alone(r, func() (*Admission, error) {
+		e, err := c.trace(r)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := e.compile(r.ctx, r.tracer); err != nil {
+			return nil, err
+		}
+		c.add(e)
+		a, err := c.admit(r.ctx, e, r.call, r.tracer, true)
+		if err == nil {
+			c.counts.misses.Add(r.stripe, 1)
+		}
+		return a, err
+	})
+}
+
+// makeEager makes an entry that is compiled at the second call it admits, and
+// evaluates this one.
+func (c *Cache) makeEager(r *request) (*Admission, error) {
+	return c.alone(r, func() (*Admission, error) {
+		e, err := c.trace(r)
+		if err != nil {
+			return nil, err
+		}
+		c.add(e)
+		a, err := c.admit(r.ctx, e, r.call, r.tracer, false)
+		if err == nil {
+			c.counts.misses.Add(r.stripe, 1)
+		}
+		return a, err
+	})
+}
+
+// alone lets one goroutine at a time make entries: the second of two that ask for
+// the same finds the first one's.
+func (c *Cache) alone(r *request, make func() (*Admission, error)) (*Admission, error) {
+	a, limit, err := c.underLock(r, make)
+	if limit != "" {
+		return c.exceeded(r, limit)
+	}
+	return a, err
+}
+
+// underLock calls make under the lock, unless there is an entry by now or a limit
+// is reached, which it tells.
+func (c *Cache) underLock(r *request, make func() (*Admission, error)) (a *Admission, limit string, err error) {
+	if err := c.lock(r.ctx); err != nil {
+		return nil, "", err
 	}
 	defer c.unlock()
-	if e := c.choose(cl); e != nil {
-		return c.admitTree(ctx, e, cl, t, stripe)
+	if e := c.choose(r.call); e != nil {
+		a, err = c.admitTree(e, r)
+		return a, "", err
 	}
-	if a, err, over := c.overLimit(ctx, cl, t, stripe); over {
-		return a, err
+	if limit = c.overLimit(); limit != "" {
+		return nil, limit, nil
 	}
-	start := time.Now()
-	e, err := c.trace(ctx, cl, t)
-	if err == nil {
-		var a *Admission
-		if a, err = c.admitNew(ctx, e, cl, t); err == nil {
-			c.counts.misses.Add(stripe, 1)
-			c.recompiled(e, time.Since(start))
-			return a, nil
-		}
-	}
-	c.counts.misses.Add(stripe, 1)
-	c.counts.failed.Add(stripe, 1)
-	return nil, err
+	a, err = make()
+	return a, "", err
 }
 
-// admitNew compiles an entry, and only then shows it to other calls.
-func (c *Cache) admitNew(ctx context.Context, e *Entry, cl *call.Call, t Tracer) (*Admission, error) {
-	if failed := e.Guards.Check(cl); failed >= 0 {
-		g := &e.Guards.Guards[failed]
-		return nil, fmt.Errorf("BUG: runtime: the new entry refuses the call it was traced for: %s, but %s",
-			g.Text(e.Traced.Schema), g.Got(cl, e.Traced.Schema))
-	}
-	if _, err := e.compile(ctx, t); err != nil {
-		return nil, err
-	}
-	c.add(e)
-	return c.admit(ctx, e, cl, t, true)
-}
-
+// lock waits until nobody else makes entries, or ctx ends.
 func (c *Cache) lock(ctx context.Context) error {
 	select {
 	case c.building <- struct{}{}:
@@ -141,53 +196,90 @@ func (c *Cache) lock(ctx context.Context) error {
 
 func (c *Cache) unlock() { <-c.building }
 
-// trace makes an entry that is not compiled yet. Under lock.
-func (c *Cache) trace(ctx context.Context, cl *call.Call, t Tracer) (*Entry, error) {
-	schema := t.Schema(cl)
-	spec, err := c.learned.observe(cl, schema)
+// retraces bounds how often a trace is made again because a guarded global changed
+// while it was made.
+const retraces = 8
+
+// trace makes an entry that admits the call and is not compiled yet. Under lock.
+func (c *Cache) trace(r *request) (*Entry, error) {
+	for range retraces {
+		e, err := c.traceOnce(r)
+		if err != nil {
+			return nil, err
+		}
+		failed := e.Guards.FirstFailing(r.call)
+		if failed < 0 {
+			return e, nil
+		}
+		if g := &e.Guards.Guards[failed]; g.Kind != guard.Var {
+			panic(fmt.Sprintf("BUG: runtime: the new entry refuses the call it was traced for: %s, but %s",
+				g.Text(e.Traced.Schema), g.Got(r.call, e.Traced.Schema)))
+		}
+	}
+	return nil, fmt.Errorf("@%s: a guarded global changed during each of %d traces: set it less often", c.name, retraces)
+}
+
+func (c *Cache) traceOnce(r *request) (*Entry, error) {
+	start := time.Now()
+	schema := r.tracer.Schema(r.call)
+	spec, err := c.learned.observe(r.call, schema)
 	if err != nil {
 		return nil, err
 	}
-	why := c.reasons(cl, schema)
-	tr, err := t.Trace(ctx, cl, spec)
+	why := c.reasons(r.call, schema)
+	tr, err := r.tracer.Trace(r.ctx, r.call, spec)
 	if err != nil {
 		return nil, err
 	}
-	e := &Entry{ID: c.made, Traced: tr, Guards: guard.NewSet(tr.Guards, tr.Sources), Why: why, cache: c,
-		building: make(chan struct{}, 1), recordings: map[string]*recorded{}, cost: tr.Cost}
+	e := newEntry(c, tr)
+	e.Why, e.cost, e.tracing = why, tr.Cost, time.Since(start)
+	return e, nil
+}
+
+// newEntry is an entry that is not live.
+func newEntry(c *Cache, tr *Traced) *Entry {
+	e := &Entry{ID: -1, Traced: tr, Guards: guard.NewSet(tr.Guards, tr.Sources), cache: c,
+		building: make(chan struct{}, 1), recordings: map[string]*recorded{}}
 	for i := range e.Guards.Guards {
 		if g := &e.Guards.Guards[i]; g.Kind == guard.Var {
 			e.vars = append(e.vars, g)
 		}
 	}
-	c.release(slices.Concat(tr.Reals, tr.Free))
-	e.last.Store(int64(time.Since(c.epoch)))
-	c.made++
-	return e, nil
+	return e
 }
 
 // add makes an entry live, and evicts the least recently used beyond the limit.
 // Under lock.
 func (c *Cache) add(e *Entry) {
+	e.ID = c.made
+	c.made++
+	e.touch(c.now())
+	c.release(slices.Concat(e.Traced.Reals, e.Traced.Free))
+	c.mu.Lock()
 	entries := append(slices.Clone(c.live.Load().entries), e)
 	for len(entries) > c.limits.Entries {
 		entries = c.evict(entries, e)
 	}
 	c.publish(entries)
+	c.mu.Unlock()
+	c.recompiled(e)
 }
 
-// publish makes entries the live ones.
+// publish makes entries the live ones. Under mu.
 func (c *Cache) publish(entries []*Entry) {
 	sets := make([]*guard.Set, len(entries))
 	for i, e := range entries {
 		sets[i] = e.Guards
 	}
-	c.live.Store(&liveEntries{entries: entries, tree: guard.NewTree(sets)})
+	tree := guard.NewTree(sets)
+	c.signatures.mu.Lock() // so that no subset of the old ones is stored after this
+	defer c.signatures.mu.Unlock()
+	c.live.Store(&liveEntries{entries: entries, tree: tree})
 	c.differ.Store(nil)
 }
 
 // evict drops the least recently used entry but keep, and everything that refers
-// to it: what runs holds it still, and then the collector has it.
+// to it: what runs holds it still, and then the collector has it. Under mu.
 func (c *Cache) evict(entries []*Entry, keep *Entry) []*Entry {
 	at := -1
 	for i, e := range entries {
@@ -196,114 +288,118 @@ func (c *Cache) evict(entries []*Entry, keep *Entry) []*Entry {
 		}
 	}
 	old := entries[at]
-	old.evicted.Store(true)
-	c.past.add(old)
-	for _, a := range c.memo.All() {
-		if a.Entry == old {
-			c.memo.Delete(a.hash, a)
-		}
+	old.evicted.Store(true) // from here on, nobody leaves it in the memo, in last or among the signatures
+	c.past.evicted.Add(0, 1)
+	c.past.take(old)
+	for _, n := range old.Guards.Fails() {
+		c.past.fails.Add(0, n)
 	}
+	c.memo.DeleteFunc(func(a *Admission) bool { return a.Entry == old })
 	if a := c.last.Load(); a != nil && a.Entry == old {
 		c.last.CompareAndSwap(a, nil)
 	}
+	c.signatures.forget(old)
 	return slices.Delete(slices.Clone(entries), at, at+1)
 }
 
-// overLimit applies Limits.Recompiles and the shared budget to a call that needs
-// a new entry. Under lock.
-func (c *Cache) overLimit(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error, bool) {
-	which := ""
+// overLimit names the limit that one more entry exceeds: Limits.Recompiles or the
+// shared budget; empty if there is none. Under lock.
+func (c *Cache) overLimit() string {
 	switch {
 	case c.limits.OnLimit == LimitIgnore:
-	case c.made >= c.limits.Recompiles:
-		which = fmt.Sprintf("the limit of %d compilations of @%s", c.limits.Recompiles, c.name)
+	case c.made-c.loaded >= c.limits.Recompiles:
+		return fmt.Sprintf("the limit of %d compilations of @%s", c.limits.Recompiles, c.name)
 	case !c.budget.take():
-		which = fmt.Sprintf("the limit of %d compilations of all functions", c.budget.limit)
+		return fmt.Sprintf("the limit of %d compilations of all functions", c.budget.limit)
 	}
-	if which == "" {
-		return nil, nil, false
-	}
+	return ""
+}
+
+// exceeded is what becomes of a call that needs one entry too many.
+func (c *Cache) exceeded(r *request, limit string) (*Admission, error) {
 	if c.limits.OnLimit == LimitError {
-		return nil, c.recompileError(cl, t, which+" is reached"), true
+		return nil, c.recompileError(r, limit+" is reached")
 	}
 	if c.log != nil && c.warned.CompareAndSwap(false, true) {
-		c.log.Warn("jitc: "+which+" is reached: calls that no entry admits are evaluated by reference, which is slow",
-			"function", c.name, "reason", strings.Join(c.reasons(cl, t.Schema(cl)), "; "))
+		c.log.Warn("jitc: "+limit+" is reached: calls that no entry admits are evaluated by reference, which is slow",
+			"function", c.name, "reason", strings.Join(c.reasons(r.call, r.tracer.Schema(r.call)), "; "))
 	}
-	a, err := c.evaluate(ctx, cl, t, stripe)
-	return a, err, true
+	return c.evaluate(r)
 }
 
 // byReference admits a call to an entry that is evaluated, not compiled.
-func (c *Cache) byReference(ctx context.Context, cl *call.Call, t Tracer, _ *Stance, stripe uint32) (*Admission, error) {
-	if e := c.choose(cl); e != nil {
-		c.counts.reference.Add(stripe, 1)
-		return c.admit(ctx, e, cl, t, false)
+func (c *Cache) byReference(r *request) (*Admission, error) {
+	e := c.choose(r.call)
+	if e == nil {
+		return c.evaluate(r)
 	}
-	if err := c.lock(ctx); err != nil {
-		return nil, err
+	a, err := c.admit(r.ctx, e, r.call, r.tracer, false)
+	if err == nil {
+		c.counts.reference.Add(r.stripe, 1)
 	}
-	defer c.unlock()
-	return c.evaluate(ctx, cl, t, stripe)
+	return a, err
 }
 
-// evaluate traces a call for this once. Under lock.
-func (c *Cache) evaluate(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
-	schema := t.Schema(cl)
-	tr, err := t.Trace(ctx, cl, constantSpec(cl, schema))
+// evaluate traces a call for this once.
+func (c *Cache) evaluate(r *request) (*Admission, error) {
+	schema := r.tracer.Schema(r.call)
+	if err := c.learned.check(placesOf(r.call, schema)); err != nil {
+		return nil, err
+	}
+	tr, err := r.tracer.Trace(r.ctx, r.call, constantSpec(r.call, schema))
 	if err != nil {
 		return nil, err
 	}
-	c.counts.reference.Add(stripe, 1)
-	e := &Entry{ID: -1, Traced: tr, Guards: guard.NewSet(tr.Guards, tr.Sources), cache: c}
-	return c.admit(ctx, e, cl, t, false)
-}
-
-// eagerThenCompile evaluates the first call of an entry, and compiles at the second.
-func (c *Cache) eagerThenCompile(ctx context.Context, cl *call.Call, t Tracer, _ *Stance, stripe uint32) (*Admission, error) {
-	return c.lookup(ctx, cl, t, stripe, func(ctx context.Context, cl *call.Call, t Tracer, stripe uint32) (*Admission, error) {
-		if err := c.lock(ctx); err != nil {
-			return nil, err
-		}
-		defer c.unlock()
-		if e := c.choose(cl); e != nil {
-			return c.admitTree(ctx, e, cl, t, stripe)
-		}
-		if a, err, over := c.overLimit(ctx, cl, t, stripe); over {
-			return a, err
-		}
-		start := time.Now()
-		c.counts.misses.Add(stripe, 1)
-		e, err := c.trace(ctx, cl, t)
-		if err != nil {
-			c.counts.failed.Add(stripe, 1)
-			return nil, err
-		}
-		c.add(e)
-		c.recompiled(e, time.Since(start))
-		c.counts.reference.Add(stripe, 1)
-		return c.admit(ctx, e, cl, t, false)
-	})
+	a, err := c.admit(r.ctx, newEntry(c, tr), r.call, r.tracer, false)
+	if err == nil {
+		c.counts.reference.Add(r.stripe, 1)
+	}
+	return a, err
 }
 
 // bound keeps signatures and recordings within their limits, least recently used
-// out first.
+// out first, and makes some room, so that not every new one is a reason to look.
 func (c *Cache) bound() {
-	if n := c.memo.Len(); n <= c.limits.Signatures && c.recordings() <= c.limits.Recordings {
-		return
+	c.bounding.Lock()
+	defer c.bounding.Unlock()
+	if n := c.memo.Len(); n > c.limits.Signatures {
+		c.dropSignatures(n - c.limits.Signatures + c.limits.Signatures/8)
 	}
+	if n := c.recordings(); n > c.limits.Recordings {
+		c.dropRecordings(n - c.limits.Recordings + c.limits.Recordings/8)
+	}
+}
+
+// dropSignatures drops the n least recently used, but never the last one.
+func (c *Cache) dropSignatures(n int) {
 	all := c.memo.All()
-	slices.SortFunc(all, func(a, b *Admission) int { return int(min(max(a.lastUse()-b.lastUse(), -1), 1)) })
-	drop := max(len(all)-c.limits.Signatures, 0)
-	for i, a := range all[:max(len(all)-1, 0)] {
-		if i >= drop && c.recordings() <= c.limits.Recordings {
-			return
-		}
-		c.memo.Delete(a.hash, a)
+	slices.SortFunc(all, func(a, b *Admission) int { return cmp.Compare(a.lastUse(), b.lastUse()) })
+	drop := map[*Admission]bool{}
+	for _, a := range all[:min(n, max(len(all)-1, 0))] {
+		drop[a] = true
+	}
+	c.memo.DeleteFunc(func(a *Admission) bool { return drop[a] })
+	if a := c.last.Load(); drop[a] {
 		c.last.CompareAndSwap(a, nil)
-		if r := a.recorded; r != nil && !slices.ContainsFunc(all[i+1:], func(b *Admission) bool { return b.recorded == r }) {
-			r.entry.forget(r)
-		}
+	}
+}
+
+// dropRecordings drops the n least recently used with their signatures, but never
+// the last one.
+func (c *Cache) dropRecordings(n int) {
+	var all []*recorded
+	for _, e := range c.live.Load().entries {
+		all = append(all, e.recorded()...)
+	}
+	slices.SortFunc(all, func(a, b *recorded) int { return cmp.Compare(a.last.Load(), b.last.Load()) })
+	drop := map[*recorded]bool{}
+	for _, r := range all[:min(n, max(len(all)-1, 0))] {
+		drop[r] = true
+		r.entry.forget(r)
+	}
+	c.memo.DeleteFunc(func(a *Admission) bool { return drop[a.recorded] })
+	if a := c.last.Load(); a != nil && drop[a.recorded] {
+		c.last.CompareAndSwap(a, nil)
 	}
 }
 
@@ -324,11 +420,21 @@ func (c *Cache) recordings() (n int) {
 	return n
 }
 
-func (e *Entry) forget(r *recorded) {
+// recorded lists the entry's recordings.
+func (e *Entry) recorded() []*recorded {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.recordings))
+}
+
+func (e *Entry) forget(r *recorded) {
+	e.mu.Lock()
 	if e.recordings[r.key] == r {
 		delete(e.recordings, r.key)
+	}
+	e.mu.Unlock()
+	if a := e.recent.Load(); a != nil && a.recorded == r {
+		e.recent.CompareAndSwap(a, nil)
 	}
 }
 

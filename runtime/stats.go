@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -36,21 +37,59 @@ func (h Hits) plus(o Hits) Hits {
 // cacheCounts are the calls that no entry's hits count.
 type cacheCounts struct {
 	misses, failed, reference, violations Counter
+	spent                                 Counter // ns, making entries
+	made, again, loaded                   Counter // entries; again: where earlier ones would not do
+	stages                                stageTimes
 }
 
-// pastEntries is what evicted entries counted. Under the cache's lock.
+// stageTimes sums up what compilations took, by stage. Safe for concurrent use.
+type stageTimes struct {
+	mu  sync.Mutex
+	sum []StageCost // in the order in which stages were met
+}
+
+func (t *stageTimes) add(costs []StageCost) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range costs {
+		i := slices.IndexFunc(t.sum, func(s StageCost) bool { return s.Stage == c.Stage })
+		if i < 0 {
+			i = len(t.sum)
+			t.sum = append(t.sum, StageCost{Stage: c.Stage})
+		}
+		t.sum[i].Time += c.Time
+	}
+}
+
+func (t *stageTimes) list() []StageCost {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.sum)
+}
+
+// pastEntries is what evicted entries counted.
 type pastEntries struct {
-	evicted int64
-	hits    Hits
+	evicted Counter
+	hits    routeCounts
+	fails   Counter // of guards
 }
 
-func (p *pastEntries) add(e *Entry) {
-	p.evicted++
-	p.hits = p.hits.plus(e.hitCounts())
+// take adds what an evicted entry counted since it was taken last. A call that
+// counts at the entry while it is being evicted sees that and takes its count here,
+// so none is lost.
+func (p *pastEntries) take(e *Entry) {
+	for r := range e.hits {
+		if n := e.hits[r].Take(); n != 0 {
+			p.hits[r].Add(0, n)
+		}
+	}
 }
 
-func (e *Entry) hitCounts() Hits {
-	return Hits{e.hits[routeLast].Load(), e.hits[routeMemo].Load(), e.hits[routeTree].Load(), e.hits[routeDiffer].Load()}
+// routeCounts count calls by route.
+type routeCounts [numRoutes]Counter
+
+func (c *routeCounts) load() Hits {
+	return Hits{c[routeLast].Load(), c[routeMemo].Load(), c[routeTree].Load(), c[routeDiffer].Load()}
 }
 
 // GuardStats is a guard and how often it was the first to refuse a call.
@@ -80,17 +119,23 @@ type EntryStats struct {
 // CacheStats counts what a Cache did since it was made, evicted entries
 // included. Every call is one hit, one miss, or one evaluation by reference.
 type CacheStats struct {
+	ID         uint64        `json:"-"` // of the cache: unique in the process
 	Function   string        `json:"function"`
 	Calls      int64         `json:"calls"`
 	Hits       Hits          `json:"hits"`
-	Misses     int64         `json:"misses"`     // calls that made an entry, or failed to
-	Failed     int64         `json:"failed"`     // misses that failed
-	Reference  int64         `json:"reference"`  // calls evaluated by reference
+	Misses     int64         `json:"misses"`     // calls that made an entry, or failed
+	Failed     int64         `json:"failed"`     // misses that got an error: none may be made, or it does not compile
+	Reference  int64         `json:"reference"`  // calls evaluated by reference, for which no entry was made
 	Violations int64         `json:"violations"` // found by the sampled checks of differentiating calls
+	Made       int64         `json:"made"`       // entries traced and compiled
+	Recompiled int64         `json:"recompiled"` // of these, those made because no earlier one would do
+	Loaded     int64         `json:"loaded"`     // entries installed from a file
 	Evicted    int64         `json:"evicted"`    // entries
+	GuardFails int64         `json:"guard_fails"`
 	Signatures int           `json:"signatures"` // remembered now
 	Recordings int           `json:"recordings"` // kept now
 	Compile    time.Duration `json:"compile"`    // ns, live and evicted entries
+	Stages     []StageCost   `json:"stages"`     // the same by stage
 	Recompiles []Recompile   `json:"recompiles"` // the newest, oldest first
 	Entries    []EntryStats  `json:"entries"`    // live
 }
@@ -98,23 +143,28 @@ type CacheStats struct {
 // Stats returns the counts so far. With calls under way the parts may be a call
 // apart; with none they add up.
 func (c *Cache) Stats() CacheStats {
-	c.building <- struct{}{}
-	defer c.unlock()
-	s := CacheStats{Function: c.name, Hits: c.past.hits, Misses: c.counts.misses.Load(), Failed: c.counts.failed.Load(),
-		Reference: c.counts.reference.Load(), Violations: c.counts.violations.Load(), Evicted: c.past.evicted,
-		Signatures: c.memo.Len(), Recompiles: c.events.list(), Compile: c.spent}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := CacheStats{ID: c.id, Function: c.name, Hits: c.past.hits.load(), Misses: c.counts.misses.Load(), Failed: c.counts.failed.Load(),
+		Reference: c.counts.reference.Load(), Violations: c.counts.violations.Load(), Evicted: c.past.evicted.Load(),
+		Signatures: c.memo.Len(), Recompiles: c.events.list(), Compile: time.Duration(c.counts.spent.Load()),
+		Made: c.counts.made.Load(), Recompiled: c.counts.again.Load(), Loaded: c.counts.loaded.Load(), GuardFails: c.past.fails.Load(),
+		Stages: c.counts.stages.list()}
 	for _, e := range c.live.Load().entries {
 		es := e.stats(c)
 		s.Entries = append(s.Entries, es)
 		s.Hits = s.Hits.plus(es.Hits)
 		s.Recordings += es.Recordings
+		for _, g := range es.Failing {
+			s.GuardFails += g.Fails
+		}
 	}
 	s.Calls = s.Hits.Total() + s.Misses + s.Reference
 	return s
 }
 
 func (e *Entry) stats(c *Cache) EntryStats {
-	s := EntryStats{ID: e.ID, Guards: len(e.Guards.Guards), Hits: e.hitCounts(), Why: e.Why,
+	s := EntryStats{ID: e.ID, Guards: len(e.Guards.Guards), Hits: e.hits.load(), Why: e.Why,
 		LastUse: c.epoch.Add(time.Duration(e.last.Load())).Round(0)}
 	for _, p := range e.Traced.F.Params {
 		s.Params = append(s.Params, p.Type.String())
@@ -163,4 +213,11 @@ func (e *Entry) Sizes() []map[string]int64 {
 		out = append(out, maps.Clone(e.recordings[k].rec.Sizes))
 	}
 	return out
+}
+
+// Stats are the statistics of an engine.
+type Stats struct {
+	Functions []CacheStats `json:"functions"` // of those in use, in the order in which they were made
+	Kernels   KernelStats  `json:"kernels"`
+	Arenas    ArenaStats   `json:"arenas"` // of the process
 }

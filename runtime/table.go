@@ -74,6 +74,25 @@ func (t *table[E]) Delete(hash uint64, e *E) bool {
 	return true
 }
 
+// DeleteFunc removes the entries for which drop holds.
+func (t *table[E]) DeleteFunc(drop func(*E) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.slots.Load()
+	if p == nil {
+		return
+	}
+	keep := make([]tableSlot[E], 0, t.Len())
+	for _, s := range *p {
+		if s.entry != nil && !drop(s.entry) {
+			keep = append(keep, s)
+		}
+	}
+	if len(keep) < t.Len() {
+		t.fill(keep)
+	}
+}
+
 // Len is the number of entries.
 func (t *table[E]) Len() int { return int(t.n.Load()) }
 
@@ -101,6 +120,11 @@ func (t *table[E]) rebuild(without *E, more ...tableSlot[E]) {
 			}
 		}
 	}
+	t.fill(keep)
+}
+
+// fill puts an array of those entries in the place of the old one. Under the lock.
+func (t *table[E]) fill(keep []tableSlot[E]) {
 	slots := make([]tableSlot[E], max(8, 1<<bits.Len(uint(tableLoad*len(keep)))))
 	for _, s := range keep {
 		at := int(s.hash) & (len(slots) - 1)
@@ -185,6 +209,18 @@ func (h *callHash) sum() uint64 {
 		x ^= x >> 32
 	}
 	return x
+}
+
+// hashSignature is hashCall but that frozen sets count by their number, and with
+// them their constants: it takes no time per frozen tensor.
+func hashSignature(c *call.Call, skip func(i int) bool) uint64 {
+	var h callHash
+	h.tensors(c.Tensors)
+	for _, f := range c.Frozen {
+		h.add(f.ID)
+	}
+	h.consts(c.Consts, 0, skip)
+	return h.sum()
 }
 
 // hashCall is a hash of the layouts of a call's tensors and of its constants,

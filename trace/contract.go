@@ -108,7 +108,7 @@ func (t *Tensor) Linear(w, bias *Tensor) *Tensor { return t.linear("Linear", w, 
 func (t *Tensor) Dense(w, bias *Tensor) *Tensor { return t.linear("Dense", w, bias, false) }
 
 func (t *Tensor) linear(name string, w, bias *Tensor, transposed bool) *Tensor {
-	return do(name, optional(t, w, bias), func(s *scope, x []term) term {
+	return do(name, optional([]*Tensor{t, w}, bias), func(s *scope, x []term) term {
 		xs := s.promote(x...)
 		in, out := 1, 0
 		var attrs []ir.Attr
@@ -130,10 +130,11 @@ func (t *Tensor) linear(name string, w, bias *Tensor, transposed bool) *Tensor {
 // where they have not.
 func (s *scope) sameSize(a, b term, i, j int, why string) { s.rec.equal(a.size(i), b.size(j), why) }
 
-// optional lists operands; nil ones at the end are left out.
-func optional(ts ...*Tensor) []any {
-	for len(ts) > 0 && ts[len(ts)-1] == nil {
-		ts = ts[:len(ts)-1]
+// optional lists operands, and those that may be nil at the end as long as they are
+// not.
+func optional(needed []*Tensor, more ...*Tensor) []any {
+	for len(more) > 0 && more[len(more)-1] == nil {
+		more = more[:len(more)-1]
 	}
-	return anys(ts)
+	return anys(slices.Concat(needed, more))
 }

@@ -8,38 +8,26 @@ import (
 	"unsafe"
 
 	"jitc/ir/call"
+	"jitc/ir/tensor"
 	"jitc/trace/pytree"
 )
 
 // Cond computes yes or no, as p, a bool scalar, says. The branches return tensors,
 // or structs, slices and maps of them, of the same structure and types; what they
-// use from around them they simply use. Both are traced, one runs.
+// use from around them they simply use. Both are traced, one runs; of a p that is a
+// number (Scalar, Full) only its branch is traced.
 func Cond[R any](p *Tensor, yes, no func() R) R {
-	if !p.Traced() && p.Err() == nil && (current() == nil || p.num != nil) {
-		return condNow(p, yes, no)
+	if p.Err() == nil && p.num != nil && p.Rank() == 0 && p.typ.DType == tensor.Bool {
+		if p.num == true {
+			return yes()
+		}
+		return no()
 	}
 	t := newTree[R]("Cond")
 	run := func(f func() R) body {
 		return func([]*Tensor) (leaves, error) { return t.flatten(f()) }
 	}
 	return t.control([]any{p}, func(s *scope, x []term) []term { return s.cond(x[0], run(yes), run(no)) })
-}
-
-// condNow takes the branch of a predicate that is known.
-func condNow[R any](p *Tensor, yes, no func() R) R {
-	b, err := p.Bool()
-	if err == nil && p.Rank() > 0 {
-		err = &Error{What: "the predicate is not a bool scalar", Expected: "bool[]", Got: p.typ.String()}
-	}
-	switch {
-	case err != nil:
-		t := newTree[R]("Cond")
-		current().abort(named(err, "Cond"))
-		return t.failed(err)
-	case b:
-		return yes()
-	}
-	return no()
 }
 
 // While computes body(c), from init on, as long as cond(c), a bool scalar, is true,
@@ -112,9 +100,8 @@ type tree[T any] struct {
 
 var plans sync.Map // reflect.Type -> *pytree.Plan
 
-// Leaves are the Go types that arguments and results of traced functions are made
-// of, for package pytree.
-var Leaves = pytree.Leaves{
+// leafTypes are the Go types that the values of control flow are made of.
+var leafTypes = pytree.Leaves{
 	reflect.TypeFor[*Tensor](): pytree.Tensor,
 	reflect.TypeFor[Int]():     pytree.Size,
 	reflect.TypeFor[Float]():   pytree.Real,
@@ -127,7 +114,7 @@ func newTree[T any](op string) *tree[T] {
 		t.plan = p.(*pytree.Plan)
 		return t
 	}
-	if t.plan, t.err = pytree.For(typ, Leaves); t.err != nil {
+	if t.plan, t.err = pytree.For(typ, leafTypes); t.err != nil {
 		t.plan = nil
 		return t
 	}
@@ -231,7 +218,6 @@ func control(op string, operands []any, build func(s *scope, x []term) []term) (
 		r.abort(err)
 		return nil, err
 	case r != nil:
-		r.begin(op, caller())
 		return r.top.wrap(build(r.top, r.top.terms(tensors))), nil
 	}
 	if r, err = newRecorder(&Spec{Name: op}); err != nil {

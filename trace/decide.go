@@ -57,6 +57,14 @@ func (r *recorder) undecidable(question string, err error) {
 		Hint: "the size comes from data or is marked unbacked: state what is known of it with InRange", Err: err})
 }
 
+// demand states what the user knows of a size, unless the size at hand breaks it.
+func (r *recorder) demand(c dim.Constraint) {
+	if holds, err := c.Holds(r.hints); err == nil && !holds {
+		r.fail("the size at hand breaks what is stated", c.String(), "", "")
+	}
+	r.state(c, "stated by the program")
+}
+
 // state makes a condition on sizes one of the program's.
 func (r *recorder) state(c dim.Constraint, why string) {
 	if v, known := r.facts.Decide(c); known && v {
@@ -66,12 +74,19 @@ func (r *recorder) state(c dim.Constraint, why string) {
 	if err := r.facts.Assume(c); err != nil {
 		r.stop(&Error{Pos: r.pos, Op: r.op, What: "sizes do not fit what is known of them", Expected: c.String(), Got: err.Error(), Err: err})
 	}
-	r.conditions = append(r.conditions, Condition{Constraint: c, Pos: r.pos, Why: r.op + ": " + why})
+	if !r.isFresh(c) { // else it is a fact, checked once data has decided
+		r.conditions = append(r.conditions, Condition{Constraint: c, Pos: r.pos, Why: r.op + ": " + why})
+	}
 	for _, sym := range open {
 		if lo, hi := r.facts.Range(dim.Sym(sym)); lo == hi {
 			r.specialisedStrict(sym, lo, why)
 		}
 	}
+}
+
+// isFresh reports whether a constraint is about a size that data decides.
+func (r *recorder) isFresh(c dim.Constraint) bool {
+	return slices.ContainsFunc(c.Syms(), func(sym string) bool { return r.fresh[sym] })
 }
 
 // openStrict are the symbols that must not be specialised and are not constant
@@ -160,6 +175,15 @@ func (s *scope) fixed(x term, axis int, why string) term {
 	}
 	shape := slices.Clone(x.shape())
 	shape[axis] = dim.Const(n)
+	return s.restate(x, shape)
+}
+
+// restate is x with its sizes written in another way, for a type rule that looks at
+// how they are written.
+func (s *scope) restate(x term, shape []dim.Expr) term {
+	if ir.ShapeEqual(nil, x.shape(), shape) {
+		return x
+	}
 	return term{v: s.emit(ir.OpReshape, s.values(x), attr("shape", shape)), weak: x.weak}
 }
 
@@ -170,48 +194,59 @@ func (r *recorder) settle(op ir.Op, args []*ir.Value, attrs []ir.Attr) bool {
 	if op.Row().Traits&(ir.Control|ir.Dynamic) != 0 {
 		return false
 	}
-	at := &ir.Value{Op: op}
-	var open []dim.Expr
-	static := func(es []dim.Expr) ([]dim.Expr, bool) {
-		out := make([]dim.Expr, len(es))
-		for i, e := range es {
+	at, ok := r.atHand(op, args, attrs)
+	if !ok {
+		return false
+	}
+	if _, err := ir.InferType(at, r.facts); err != nil {
+		return false
+	}
+	again := false
+	fix := func(es []dim.Expr) {
+		for _, e := range es {
+			if _, isConst := r.facts.Simplify(e).Const(); isConst {
+				continue
+			}
 			n, err := e.Eval(r.hints)
 			if err != nil {
-				return nil, false
+				panic("BUG: trace: a size that had a value has none: " + err.Error())
 			}
-			out[i] = dim.Const(n)
-			if _, ok := r.facts.Simplify(e).Const(); !ok {
-				open = append(open, e)
-			}
+			r.state(dim.Eq(e, dim.Const(n)), "what "+op.String()+" needs of its sizes can be shown for constants only")
+			again = true
 		}
-		return out, true
 	}
 	for _, a := range args {
-		shape, ok := static(a.Type.Shape)
-		if !ok {
-			return false
-		}
-		at.Args = append(at.Args, &ir.Value{Op: ir.OpParam, Type: ir.T(a.Type.DType, shape...)})
+		fix(a.Type.Shape)
 	}
 	for _, a := range attrs {
 		if es, is := a.Value.([]dim.Expr); is {
-			es, ok := static(es)
-			if !ok {
-				return false
-			}
-			a.Value = es
+			fix(es)
 		}
-		at.Attrs = at.Attrs.With(a.Name, a.Value)
 	}
-	if _, err := ir.InferType(at, r.facts); err != nil || len(open) == 0 {
-		return false
-	}
-	for _, e := range open {
-		n, err := e.Eval(r.hints)
-		if err != nil {
-			panic("BUG: trace: a size that had a value has none: " + err.Error())
+	return again
+}
+
+// atHand is an application of an op with every size the one at hand; ok is false if
+// one has no value.
+func (r *recorder) atHand(op ir.Op, args []*ir.Value, attrs []ir.Attr) (v *ir.Value, ok bool) {
+	v, ok = &ir.Value{Op: op}, true
+	static := func(es []dim.Expr) []dim.Expr {
+		out := make([]dim.Expr, len(es))
+		for i, e := range es {
+			n, err := e.Eval(r.hints)
+			ok = ok && err == nil
+			out[i] = dim.Const(n)
 		}
-		r.state(dim.Eq(e, dim.Const(n)), "what "+op.String()+" needs of its sizes can be shown for constants only")
+		return out
 	}
-	return true
+	for _, a := range args {
+		v.Args = append(v.Args, &ir.Value{Op: ir.OpParam, Type: a.Type.WithShape(static(a.Type.Shape))})
+	}
+	for _, a := range attrs {
+		if es, is := a.Value.([]dim.Expr); is {
+			a.Value = static(es)
+		}
+		v.Attrs = v.Attrs.With(a.Name, a.Value)
+	}
+	return v, ok
 }

@@ -120,10 +120,14 @@ func (t *Tensor) Select(axis int, i Operand) *Tensor { return t.Index(axis, i) }
 // Split cuts an axis into parts of the given sizes, which must add up to it.
 func (t *Tensor) Split(axis int, sizes ...Extent) []*Tensor {
 	given, err := extents(sizes)
-	if err != nil {
-		return []*Tensor{failedHere(named(err, "Split"))}
+	if err == nil && len(given) == 0 {
+		err = &Error{What: "no parts", Expected: "at least one size"}
 	}
-	return doAll("Split", sizesAs([]any{t}, given...), func(s *scope, x []term) []term {
+	if err != nil {
+		current().abort(named(err, "Split"))
+		return failures(max(len(sizes), 1), err)
+	}
+	return doAll("Split", len(given), sizesAs([]any{t}, given...), func(s *scope, x []term) []term {
 		a, at := s.axis(axis, x[0].rank()), dim.Const(0)
 		var cuts []dim.Expr
 		for _, g := range given {
@@ -160,7 +164,7 @@ func (t *Tensor) Chunk(n, axis int) []*Tensor {
 	if n < 1 {
 		return []*Tensor{failedHere(&Error{Op: "Chunk", What: "the number of parts is not positive", Got: fmt.Sprint(n)})}
 	}
-	return doAll("Chunk", []any{t}, func(s *scope, x []term) []term {
+	return doAll("Chunk", n, []any{t}, func(s *scope, x []term) []term {
 		a := s.axis(axis, x[0].rank())
 		size := x[0].size(a)
 		if !s.rec.decide(dim.Divisible(size, int64(n)), "the parts are equal") {

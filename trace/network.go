@@ -30,13 +30,13 @@ func (t *Tensor) LayerNorm(weight, bias *Tensor, eps float64, axes ...int) *Tens
 	if weight == nil && bias != nil {
 		return t.LayerNorm(nil, nil, eps, axes...).Add(bias)
 	}
-	return t.norm("LayerNorm", ir.OpLayerNorm, optional(t, weight, bias), eps, axes)
+	return t.norm("LayerNorm", ir.OpLayerNorm, optional([]*Tensor{t}, weight, bias), eps, axes)
 }
 
 // RMSNorm is t * rsqrt(mean(t*t) + eps) * weight over axes, by default as many of
 // the last ones as weight has, else the last. Nil for no weight.
 func (t *Tensor) RMSNorm(weight *Tensor, eps float64, axes ...int) *Tensor {
-	return t.norm("RMSNorm", ir.OpRMSNorm, optional(t, weight), eps, axes)
+	return t.norm("RMSNorm", ir.OpRMSNorm, optional([]*Tensor{t}, weight), eps, axes)
 }
 
 func (t *Tensor) norm(name string, op ir.Op, operands []any, eps float64, axes []int) *Tensor {
@@ -105,7 +105,7 @@ func (t *Tensor) Conv1D(w, bias *Tensor, o ConvOptions) *Tensor {
 }
 
 func (t *Tensor) convolve(name string, spatial int, w, bias *Tensor, o ConvOptions) *Tensor {
-	return do(name, optional(t, w, bias), func(s *scope, x []term) term {
+	return do(name, optional([]*Tensor{t, w}, bias), func(s *scope, x []term) term {
 		xs := s.promote(x...)
 		if xs[0].rank() != spatial+2 || xs[1].rank() != spatial+2 {
 			s.rec.fail("wrong rank", fmt.Sprintf("input and weights of rank %d", spatial+2), typesOf(xs[:2]), "")
@@ -198,7 +198,7 @@ type AttentionOptions struct {
 // Attention is softmax(scale * q k^T + mask) v of q[..., L, E], k[..., S, E] and
 // v[..., S, D]; their leading axes are broadcast.
 func Attention(q, k, v *Tensor, o AttentionOptions) *Tensor {
-	return do("Attention", optional(q, k, v, o.Mask), func(s *scope, x []term) term {
+	return do("Attention", optional([]*Tensor{q, k, v}, o.Mask), func(s *scope, x []term) term {
 		xs := s.promote(x[:3]...)
 		for i, y := range xs {
 			if xs[i] = s.floats(y); y.rank() < 2 {
@@ -254,14 +254,19 @@ func (s *scope) alignMask(mask, q, k term) term {
 	} else {
 		mask = s.toShape(mask, want[len(want)-2:])
 	}
-	if n := mask.rank(); n > 2 && n < len(want) {
-		shape := slices.Clone(mask.shape())
-		for len(shape) < len(want) {
-			shape = slices.Insert(shape, 0, dim.Const(1))
-		}
-		mask = s.reshape(mask, shape)
+	if mask.rank() == 2 {
+		return mask
 	}
-	return mask
+	shape := slices.Clone(mask.shape())
+	for i, e := range shape[:len(shape)-2] {
+		if s.isOne(e) {
+			shape[i] = dim.Const(1)
+		}
+	}
+	for len(shape) < len(want) {
+		shape = slices.Insert(shape, 0, dim.Const(1))
+	}
+	return s.restate(mask, shape)
 }
 
 // CrossEntropyOptions say how CrossEntropy folds its losses.

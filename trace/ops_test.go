@@ -242,6 +242,21 @@ func TestMethods(t *testing.T) {
 				return trace.Attention(x[0], x[1], x[2], trace.AttentionOptions{Mask: x[3], Scale: 2})
 			},
 			f32s([]int{2, 2, 1}, 20, 20, 20, 20)},
+		{"Attention with a mask for each query", []*tensor.Tensor{f32s([]int{2, 2, 1}, 0, 0, 0, 0), f32s([]int{2, 1}, 10, 20), bools([]int{2, 1, 2, 2}, false, true, true, false, true, false, true, false)},
+			func(x []*T) *T {
+				return trace.Attention(x[0].BroadcastTo(2, 2, 2, 1), x[1], x[1], trace.AttentionOptions{Mask: x[2]})
+			},
+			f32s([]int{2, 2, 2, 1}, 20, 10, 20, 10, 10, 10, 10, 10)},
+		{"Attention with an added mask of leading sizes", []*tensor.Tensor{f32s([]int{1, 2, 2, 1}, 0, 0, 0, 0), f32s([]int{2, 1}, 10, 20), f32s([]int{2, 1, 2}, 0, -inf, -inf, 0)},
+			func(x []*T) *T { return trace.Attention(x[0], x[1], x[1], trace.AttentionOptions{Mask: x[2]}) },
+			f32s([]int{1, 2, 2, 1}, 10, 10, 20, 20)},
+		{"Mod unsigned", []*tensor.Tensor{m}, of(func(x *T) *T { return x.Abs().To(tensor.U8).Mod(4).To(tensor.I64) }), i64s([]int{4}, 3, 3, 2, 0)},
+		{"FloorDivide unsigned", []*tensor.Tensor{m}, of(func(x *T) *T { return x.Abs().To(tensor.U8).FloorDivide(4).To(tensor.I64) }), i64s([]int{4}, 1, 1, 1, 0)},
+		{"Select", []*tensor.Tensor{v}, of(func(x *T) *T { return trace.Select(x.Gt(1), 1, x) }), f32s([]int{3}, 1, 1, 1)},
+		{"Squeeze needs 1", []*tensor.Tensor{f32s([]int{1, 2}, 1, 2)}, of(func(x *T) *T { return x.Squeeze(0) }), f32s([]int{2}, 1, 2)},
+		{"Cond of numbers", []*tensor.Tensor{v}, of(func(x *T) *T {
+			return trace.Cond(x.Sum().Gt(0), func() *T { return trace.Scalar(2) }, func() *T { return x.Sum() }).Add(trace.Cond(x.Sum().Lt(0), func() *T { return x.Sum() }, func() *T { return trace.Scalar(1) }))
+		}), f32s([]int{}, 3)},
 		{"CrossEntropy", []*tensor.Tensor{f32s([]int{2, 1}, 3, 4), i64s([]int{2}, 0, 0)},
 			func(x []*T) *T { return x[0].CrossEntropy(x[1], trace.CrossEntropyOptions{Reduction: "sum"}) }, f32s([]int{}, 0)},
 

@@ -90,7 +90,7 @@ func TestProgramsInTheAPI(t *testing.T) {
 // steps computed at once.
 func TestScannedLSTM(t *testing.T) {
 	const hidden, inputs, steps = 3, 2, 4
-	gen := func(seed int64, shape ...int) *tensor.Tensor {
+	gen := func(seed uint64, shape ...int) *tensor.Tensor {
 		x, err := tensor.Generate(tensor.Rule{Kind: "normal", Seed: seed, Std: 1}, tensor.F32, shape)
 		require.NoError(t, err)
 		return x

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"runtime/debug"
@@ -224,7 +223,7 @@ func (r *recorder) finish(out []*Tensor) error {
 // recorded is the outcome of a trace that ended well.
 func (r *recorder) recorded() *Recorded {
 	if err := ir.Verify(r.root.f, ir.Surface); err != nil {
-		panic("BUG: trace: the recorded function does not verify: " + errors.Unwrap(fmt.Errorf("%w", err)).Error())
+		panic("BUG: trace: the recorded function does not verify: " + err.Error())
 	}
 	return &Recorded{F: r.root.f, Params: r.params, Conditions: r.conditions, Captured: r.captured,
 		Vars: r.vars, Specialised: r.special, Used: r.used}

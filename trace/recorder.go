@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,7 @@ type recorder struct {
 	special    []Specialised
 	used       []bool
 	reals      map[int]*Tensor
-	unbacked   int // symbols made for sizes that data decides
+	fresh      map[string]bool // symbols of sizes that data decides
 
 	goroutine uint64
 	ended     atomic.Bool
@@ -51,7 +52,7 @@ type abort struct{ err error }
 func newRecorder(spec *Spec) (*recorder, error) {
 	r := &recorder{spec: spec, facts: dim.NewFacts(), hints: maps.Clone(spec.Hints), names: map[string]bool{},
 		captures: map[any]*ir.Value{}, varAt: map[Variable]int{}, reals: map[int]*Tensor{},
-		used: make([]bool, len(spec.Scalars))}
+		used: make([]bool, len(spec.Scalars)), fresh: map[string]bool{}}
 	if spec.Facts != nil {
 		r.facts = spec.Facts.Clone()
 	}
@@ -249,10 +250,9 @@ func (r *recorder) capture(t *Tensor) *ir.Value {
 
 // freshSym is a symbol for a size that data decides.
 func (r *recorder) freshSym() dim.Expr {
-	for {
-		name := fmt.Sprintf("u%d", r.unbacked)
-		r.unbacked++
-		if !r.knows(name) {
+	for n := len(r.fresh); ; n++ {
+		if name := fmt.Sprintf("u%d", n); !r.knows(name) {
+			r.fresh[name] = true
 			if err := r.facts.Declare(name, 0, math.MaxInt64); err != nil {
 				panic("BUG: trace: a fresh symbol is refused: " + err.Error())
 			}
@@ -262,12 +262,7 @@ func (r *recorder) freshSym() dim.Expr {
 }
 
 func (r *recorder) knows(sym string) bool {
-	for _, s := range r.facts.Syms() {
-		if s == sym {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.facts.Syms(), sym)
 }
 
 // check says why a tensor cannot be an operand of this trace; nil if it can.

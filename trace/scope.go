@@ -50,7 +50,7 @@ func (s *scope) termOf(t *Tensor) term {
 	case t.num != nil:
 		return term{num: t.num, t: t.typ, weak: t.weak}
 	case t.v != nil:
-		return term{v: s.import1(t.v, t.in), weak: t.weak}
+		return term{v: s.bring(t.v, t.in), weak: t.weak}
 	case t.recipe != nil:
 		v, ok := s.made[t]
 		if !ok {
@@ -59,11 +59,11 @@ func (s *scope) termOf(t *Tensor) term {
 		}
 		return term{v: v, weak: t.weak}
 	}
-	return term{v: s.import1(s.rec.capture(t), s.rec.root), weak: t.weak}
+	return term{v: s.bring(s.rec.capture(t), s.rec.root), weak: t.weak}
 }
 
-// import1 makes a value of a scope around this one a value here.
-func (s *scope) import1(v *ir.Value, from *scope) *ir.Value {
+// bring makes a value of a scope around this one a value here.
+func (s *scope) bring(v *ir.Value, from *scope) *ir.Value {
 	if from == s {
 		return v
 	}
@@ -71,7 +71,7 @@ func (s *scope) import1(v *ir.Value, from *scope) *ir.Value {
 		s.rec.fail("a tensor of a branch or loop body is used outside of it", "",
 			v.Type.String()+" of "+lineOf(v.Pos), "return it from the body")
 	}
-	v = s.parent.import1(v, from)
+	v = s.parent.bring(v, from)
 	for i, o := range s.outer {
 		if o == v {
 			return s.inner[i]
@@ -136,32 +136,40 @@ func attr(name string, value any) ir.Attr { return ir.Attr{Name: name, Value: va
 // is a *Tensor, a Go number, an Int or a Float; a Size among them only says which
 // trace it is.
 func do(op string, operands []any, build func(s *scope, x []term) term) *Tensor {
-	return doAll(op, operands, func(s *scope, x []term) []term { return []term{build(s, x)} })[0]
+	return doAll(op, 1, operands, func(s *scope, x []term) []term { return []term{build(s, x)} })[0]
 }
 
-// doAll is do for ops with several results. A mistake outside a trace gives one
-// result that has the error.
-func doAll(op string, operands []any, build func(s *scope, x []term) []term) []*Tensor {
+// doAll is do for ops with n results. A mistake outside a trace gives n results that
+// have the error.
+func doAll(op string, n int, operands []any, build func(s *scope, x []term) []term) []*Tensor {
 	r, tensors, err := traceOf(op, operands)
 	switch {
 	case err != nil:
 		r.abort(err)
-		return []*Tensor{failed(err)}
+		return failures(n, err)
 	case r == nil:
-		return compute(op, tensors, build)
+		return compute(op, n, tensors, build)
 	}
-	r.begin(op, caller())
 	return r.top.wrap(build(r.top, r.top.terms(tensors)))
 }
 
-func compute(op string, tensors []*Tensor, build func(s *scope, x []term) []term) []*Tensor {
+// failures are n failed tensors.
+func failures(n int, err error) []*Tensor {
+	out := make([]*Tensor, n)
+	for i := range out {
+		out[i] = failed(err)
+	}
+	return out
+}
+
+func compute(op string, n int, tensors []*Tensor, build func(s *scope, x []term) []term) []*Tensor {
 	r, err := newRecorder(&Spec{})
 	if err != nil {
 		panic("BUG: trace: an empty trace is refused: " + err.Error())
 	}
 	out, err := r.evaluate(op, func(s *scope) []term { return build(s, s.terms(tensors)) })
 	if err != nil {
-		return []*Tensor{failed(err)}
+		return failures(n, err)
 	}
 	return out
 }

@@ -168,7 +168,7 @@ func (t *Tensor) Unsqueeze(axis int) *Tensor {
 	})
 }
 
-// Squeeze drops axes of size 1: the given ones, or all that are known to be 1.
+// Squeeze drops axes of size 1: the given ones, or all there are.
 func (t *Tensor) Squeeze(axes ...int) *Tensor {
 	return do("Squeeze", []any{t}, func(s *scope, x []term) term {
 		drop := map[int]bool{}
@@ -181,7 +181,7 @@ func (t *Tensor) Squeeze(axes ...int) *Tensor {
 		}
 		var shape []dim.Expr
 		for i, e := range x[0].shape() {
-			if !drop[i] && (len(axes) > 0 || !s.isOne(e)) {
+			if !drop[i] && (len(axes) > 0 || !s.rec.equal(e, dim.Const(1), "axes of size 1 are dropped")) {
 				shape = append(shape, e)
 			}
 		}

@@ -122,10 +122,10 @@ func (s Size) DivisibleBy(n int) bool {
 // InRange states lo <= s <= hi, as a fact of a size that data decides: it is
 // checked when the size is known. Of other sizes it is a guard that must hold.
 func (s Size) InRange(lo, hi int) Size {
-	if s.rec.live() {
+	if s.rec != nil && s.rec.mine("InRange") {
 		s.rec.begin("InRange", caller())
-		s.rec.state(dim.Ge(s.e, dim.Const(int64(lo))), "stated by InRange")
-		s.rec.state(dim.Le(s.e, dim.Const(int64(hi))), "stated by InRange")
+		s.rec.demand(dim.Ge(s.e, dim.Const(int64(lo))))
+		s.rec.demand(dim.Le(s.e, dim.Const(int64(hi))))
 	}
 	return s
 }

@@ -50,6 +50,9 @@ func (t *Tensor) Host() *tensor.Tensor {
 	if t == nil || t.err != nil || t.rec != nil {
 		return nil
 	}
+	if t.num == nil && t.recipe == nil { // as most are: host never changes
+		return t.host
+	}
 	t.once.Do(func() {
 		if t.host != nil {
 			return

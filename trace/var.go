@@ -33,11 +33,6 @@ type VarUse struct {
 	Pos   ir.Pos     // where it read it first
 }
 
-var varEpoch atomic.Uint64
-
-// VarEpoch counts the changes of all Vars: while it stands still, no Var changed.
-func VarEpoch() uint64 { return varEpoch.Load() }
-
 // NewVar makes a global setting with a value; name is for messages.
 func NewVar[T bool | int | int64 | float64 | string](name string, value T) *Var[T] {
 	v := &Var[T]{name: name}
@@ -58,7 +53,7 @@ func (v *Var[T]) Set(value T) {
 		return
 	}
 	v.now.Store(&value)
-	varEpoch.Add(1)
+	call.NextEpoch() // after the change: who sees the new epoch sees the value
 }
 
 // Get is the value. In a trace it becomes part of what the program is guarded by.

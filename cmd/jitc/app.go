@@ -99,7 +99,7 @@ func (a *app) root() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageOf(cmd, err) })
 	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
-		a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.versionCommand())
+		a.guardsCommand(), a.sizesCommand(), a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.versionCommand())
 	return root
 }
 

@@ -37,7 +37,7 @@ func (s *session) runChain(ctx context.Context, c *jitc.Compiled, err error, n i
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), By: map[string]int{}, Runs: n}
+	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), By: map[string]int{}, Runs: n, recorded: true}
 	for _, part := range c.Segments {
 		r.Regions += len(part.Report.Regions)
 		r.Kernels += part.Report.Kernels()

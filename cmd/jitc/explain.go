@@ -105,7 +105,7 @@ func (e *explanation) region(i int) regionWhy {
 		}
 		for _, c := range part.Control {
 			if c.Value == v {
-				w.Why, w.Members = "control flow is in no region; its bodies are partitioned on their own", []string{part.Name(c.Of)}
+				w.Why, w.Members = "control flow is in no region", []string{part.Name(c.Of)}
 			}
 		}
 	}
@@ -173,11 +173,14 @@ func subject(parts *fusion.Result, d fusion.Decision) string {
 }
 
 func (a *app) writeOverview(o *overview) {
-	n := 0
+	n, kernels := 0, 0
 	for _, r := range o.Regions {
 		n += 1 + len(r.Like)
+		if r.Key != "" {
+			kernels++
+		}
 	}
-	fmt.Fprintf(a.out, "%s  %s, %s\n", a.style.bold("@"+o.Function), plural(n, "region"), plural(len(o.Regions), "kernel"))
+	fmt.Fprintf(a.out, "%s  %s, %s\n", a.style.bold("@"+o.Function), plural(n, "region"), plural(kernels, "kernel"))
 	for _, r := range o.Regions {
 		fmt.Fprintln(a.out)
 		a.writeRegionWhy(r)

@@ -111,6 +111,11 @@ func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
 			w.ReadBy = append(w.ReadBy, i)
 		}
 	}
+	for _, c := range e.parts.Control {
+		if mine(c.Of) {
+			w.Regions = append(w.Regions, e.region(e.stepOf(c.Value)))
+		}
+	}
 	for _, d := range e.parts.Decisions {
 		if mine(d.Producer) || d.Consumer != nil && mine(d.Consumer) {
 			w.Decisions = append(w.Decisions, decisionText{subject(e.parts, d), d.Verdict.String(), e.parts.Reason(d)})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jitc"
 	"jitc/internal/expect"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
@@ -28,7 +29,8 @@ type runFlags struct {
 	rtol   float64
 	repeat int
 	out    string
-	stats  bool
+	stats  string
+	stance string
 }
 
 const runLong = `Run compiles a trace, runs it, and prints its results.
@@ -40,12 +42,24 @@ attribute init). Sizes that no given tensor decides come from --dim.
 With --expect, every tensor of the file is compared with the result of that
 name; the key may name a section as numpy does: "logits[0,:]". An element passes
 if |got-want| <= atol + rtol*|want|; integers must be equal, NaN equals NaN.
-The exit code is 1 if anything differs.`
+The exit code is 1 if anything differs.
+
+--dim B=1..8 and --dim B=1,2,4 run the same program at each size in turn, and
+print times in the place of results. --stats tells what the program's cache did:
+calls by how they found their program, what it was compiled for and why, what
+each stage cost, the recordings that it keeps. --stats=prometheus prints that in
+the format that Prometheus reads, and nothing else.
+
+--stance says what a call may do beside running a program that its guards let it
+into: default (compile one), reference (evaluate the ops by their definitions),
+no-recompile, fail-on-recompile, eager-then-compile, differentiating.`
 
 const runExample = `  jitc run mlp.trace --dim B=8
   jitc run mlp.trace --input x=images.npz:batch0 --weights mlp.safetensors
   jitc run mlp.trace --dim B=8 --expect mlp.B=8.npz --rtol 1e-3
-  jitc run gpt2.trace --repeat 10 --stats --out result.npz`
+  jitc run gpt2.trace --repeat 10 --stats --out result.npz
+  jitc run mlp.trace --dim B=1..8 --stats
+  jitc run mlp.trace --dim B=8 --stance reference`
 
 func (a *app) runCommand() *cobra.Command {
 	f := &runFlags{}
@@ -62,7 +76,10 @@ func (a *app) runCommand() *cobra.Command {
 	fl.Float64Var(&f.rtol, "rtol", 1e-4, "relative tolerance of --expect")
 	fl.IntVar(&f.repeat, "repeat", 1, "run `N` times")
 	fl.StringVar(&f.out, "out", "", "write the results to an .npz or .safetensors `FILE`")
-	fl.BoolVar(&f.stats, "stats", false, "print what the caches did")
+	fl.StringVar(&f.stats, "stats", "", "print what the caches did, as `FORMAT` text or prometheus")
+	fl.Lookup("dim").Usage = "value of a size, `SYM=N`, or several, SYM=1..8; may be repeated"
+	fl.Lookup("stats").NoOptDefVal = statsText
+	fl.StringVar(&f.stance, "stance", "", "`NAME` of what calls may do: default, reference, no-recompile, fail-on-recompile, eager-then-compile, differentiating")
 	return cmd
 }
 
@@ -79,17 +96,22 @@ type runReport struct {
 	Runs     int              `json:"runs"`
 	Min      time.Duration    `json:"min"`    // ns
 	Median   time.Duration    `json:"median"` // ns
+	Stance   string           `json:"stance,omitempty"`
+	Turns    []turnReport     `json:"turns,omitempty"` // at several sizes; the other figures are then of the first
 	Results  []resultReport   `json:"results"`
 	Expect   *expectation     `json:"expect,omitempty"`
 	Out      string           `json:"out,omitempty"`
 	Stats    *statsReport     `json:"stats,omitempty"`
+
+	metrics  func() error // prints them in the place of all this; nil otherwise
+	recorded bool         // not evaluated op by op
 }
 
-type statsReport struct {
-	Function rt.CacheStats  `json:"function"`
-	Kernels  rt.KernelStats `json:"kernels"`
-	Arenas   int64          `json:"arenas"` // bytes, lent and idle
-}
+// The formats of --stats.
+const (
+	statsText       = "text"
+	statsPrometheus = "prometheus"
+)
 
 func (f *runFlags) check() error {
 	if f.repeat < 1 {
@@ -100,6 +122,12 @@ func (f *runFlags) check() error {
 	}
 	if !(f.rtol >= 0) {
 		return badFlag("rtol", fmt.Sprint(f.rtol), "a tolerance of 0 or more")
+	}
+	if f.stats != "" && f.stats != statsText && f.stats != statsPrometheus {
+		return badFlag("stats", f.stats, statsText+" or "+statsPrometheus)
+	}
+	if _, err := rt.ParseMode(orText(f.stance, "default")); err != nil {
+		return &usageError{msg: "--stance: " + err.Error()}
 	}
 	return nil
 }
@@ -137,26 +165,52 @@ func (a *app) runTrace(ctx context.Context, path string, f *runFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	turns, err := f.engine.turns()
+	if err != nil {
+		return err
+	}
+	f.engine.dims = dimsOf(turns[0])
 	p, err := a.open(path, &f.engine, false)
 	if err != nil {
 		return err
 	}
 	defer p.engine.Close()
+	if err := p.checkTurns(path, f, turns); err != nil {
+		return err
+	}
 	if err := f.checkFiles(len(p.file.Func.Results)); err != nil {
 		return err
 	}
-	s, err := p.with(&f.inputs)
+	if f.stance != "" {
+		mode, _ := rt.ParseMode(f.stance) // check has seen it
+		ctx = jitc.InStance(ctx, jitc.Stance{Mode: mode})
+	}
+	s, r, results, err := p.runAll(ctx, f, turns)
 	if err != nil {
 		return err
 	}
-	results, r, err := s.run(ctx, f.repeat)
-	if err != nil {
-		return err
+	r.Stance = f.stance
+	if f.stats != "" {
+		r.Stats = statsOf(p.engine, s.fn)
 	}
-	if f.stats {
-		r.Stats = &statsReport{s.fn.Stats(), p.engine.KernelStats(), rt.ArenaBytes()}
+	if f.stats == statsPrometheus {
+		r.metrics = func() error { return a.writeMetrics(p.engine) }
 	}
 	return a.finishRun(f, r, expect.Names(p.file.Func), results)
+}
+
+// runAll runs the program at one or several sizes; at several there are no results.
+func (p *program) runAll(ctx context.Context, f *runFlags, turns []map[string]int64) (*session, *runReport, []*tensor.Tensor, error) {
+	if len(turns) > 1 {
+		s, r, err := p.runTurns(ctx, f, turns)
+		return s, r, nil, err
+	}
+	s, err := p.with(&f.inputs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	results, r, err := s.run(ctx, f.repeat)
+	return s, r, results, err
 }
 
 // finishRun writes, compares and prints results.
@@ -180,9 +234,14 @@ func (a *app) finishRun(f *runFlags, r *runReport, names []string, results []*te
 		}
 		r.Out = f.out
 	}
-	if a.json {
+	switch {
+	case a.json:
 		a.writeJSON(r)
-	} else {
+	case r.metrics != nil:
+		if err := r.metrics(); err != nil {
+			return err
+		}
+	default:
 		a.writeRun(r)
 	}
 	if r.Expect != nil && !r.Expect.OK {
@@ -192,13 +251,19 @@ func (a *app) finishRun(f *runFlags, r *runReport, names []string, results []*te
 }
 
 func (a *app) writeRun(r *runReport) {
-	a.writeTitle(r.Function, r.Sizes)
+	var more []string
+	if len(r.Turns) > 0 {
+		more = append(more, fmt.Sprintf("at %d sizes", len(r.Turns)))
+	}
+	if r.Stance != "" {
+		more = append(more, r.Stance)
+	}
+	a.writeTitle(r.Function, r.Sizes, more...)
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Kernels, r.By))
-	fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), byteText(float64(r.Arena)))
-	if r.Runs == 1 {
-		fmt.Fprintf(a.out, "  run      %-8s  the first and only one\n", timeText(r.Min))
+	if len(r.Turns) > 0 {
+		a.writeTurns(r)
 	} else {
-		fmt.Fprintf(a.out, "  run      %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
+		a.writeTimes(r)
 	}
 	for _, x := range r.Results {
 		a.writeResult(x)
@@ -239,13 +304,16 @@ func programText(regions, kernels int, by map[string]int) string {
 	return s
 }
 
-func (a *app) writeStats(s *statsReport) {
-	fmt.Fprintf(a.out, "\n%s\n", a.style.bold("stats"))
-	fmt.Fprintf(a.out, "  kernels  %d kept, %d hits, %d compiled in %s\n",
-		s.Kernels.Kernels, s.Kernels.Hits, s.Kernels.Misses, timeText(s.Kernels.Compile))
-	fmt.Fprintf(a.out, "  entries  %d kept, %d hits, %d misses, %d evicted\n",
-		len(s.Function.Entries), s.Function.Hits.Total(), s.Function.Misses, s.Function.Evicted)
-	fmt.Fprintf(a.out, "  arenas   %s\n", byteText(float64(s.Arenas)))
+// writeTimes prints the times of the runs at one size.
+func (a *app) writeTimes(r *runReport) {
+	if r.recorded {
+		fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), byteText(float64(r.Arena)))
+	}
+	if r.Runs == 1 {
+		fmt.Fprintf(a.out, "  run      %-8s  the first and only one\n", timeText(r.Min))
+		return
+	}
+	fmt.Fprintf(a.out, "  run      %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
 }
 
 func orText(s, otherwise string) string {

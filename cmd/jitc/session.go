@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jitc"
+	"jitc/ir/call"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
 	"jitc/trace"
@@ -17,6 +18,8 @@ type program struct {
 	file   *trace.File
 	engine *jitc.Engine
 	dims   map[string]int64 // of --dim
+
+	functions map[string]*jitc.Function // by the sizes given that arguments do not decide
 }
 
 // open reads a trace and makes an engine, which the caller closes. dumps keeps
@@ -51,7 +54,11 @@ func (p *program) with(inputs *inputFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{program: p, name: p.file.Func.Name, fn: p.engine.FunctionAt(p.file.Func, p.dims), args: args, sizes: sizes}, nil
+	fn, _, err := p.guarded(p.dims)
+	if err != nil {
+		return nil, err
+	}
+	return &session{program: p, name: p.file.Func.Name, fn: fn, args: args, sizes: sizes}, nil
 }
 
 // session is a program with its arguments.
@@ -81,6 +88,9 @@ func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Admission, err
 	if err != nil {
 		return nil, nil, fault{err}
 	}
+	if entry.Recording == nil { // it is evaluated, op by op
+		return c, entry, nil
+	}
 	return c, entry, s.a.checkRun(c, entry.Recording)
 }
 
@@ -94,8 +104,11 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 		return nil, nil, err
 	}
 	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
-		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Bind, Arena: entry.Recording.Arena, Runs: n}
-	results := entry.Recording.Results()
+		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Bind, Runs: n}
+	var results []*tensor.Tensor
+	if rec := entry.Recording; rec != nil {
+		r.recorded, r.Arena, results = true, rec.Arena, rec.Results()
+	}
 	times := make([]time.Duration, 0, min(n, 1<<16))
 	s.a.progress.start("running @%s", s.name)
 	defer s.a.progress.stop()
@@ -105,7 +118,12 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 		}
 		s.a.progress.update("running @%s, %d of %d", s.name, i+1, n)
 		start := time.Now()
-		if err := s.fn.CallInto(ctx, results, s.args); err != nil {
+		if i == 0 { // the look-up was the first call's
+			results, err = entry.Run(&call.Call{Tensors: s.args}, results, s.engine.Workers())
+		} else {
+			err = s.fn.CallInto(ctx, results, s.args)
+		}
+		if err != nil {
 			return nil, nil, fault{err}
 		}
 		times = append(times, time.Since(start))

@@ -19,7 +19,8 @@ import (
 // keys of kernels.
 var (
 	durations = regexp.MustCompile(` *\b\d+(\.\d+)? (ns|us|ms|s)\b *`)
-	timed     = regexp.MustCompile(`(?m)^(stage|.*\bTIME\b).*$`)
+	timed     = regexp.MustCompile(`(?m)^(stage| +sizes +record|.*\bTIME\b).*$`)
+	arenas    = regexp.MustCompile(`(?m)^  arenas .*$`) // those of the process
 	spaces    = regexp.MustCompile(` {2,}`)
 	keys      = regexp.MustCompile(`\b([0-9a-f]{16}|[0-9a-f]{8}|[0-9a-f]{6})(=?)(\W)`)
 )
@@ -91,5 +92,6 @@ func stable(text string) string {
 	text = timed.ReplaceAllStringFunc(text, func(line string) string {
 		return strings.TrimSpace(spaces.ReplaceAllString(line, " "))
 	})
+	text = arenas.ReplaceAllString(text, "  arenas")
 	return keys.ReplaceAllString(text, "KEY$2$3")
 }

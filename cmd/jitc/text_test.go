@@ -58,6 +58,8 @@ func TestReportsKeepToTheWidth(t *testing.T) {
 	for _, args := range [][]string{
 		{"run", "in.trace", "--dim", "B=8", "--stats"}, {"compile", "in.trace", "--dim", "B=8"},
 		{"compile", "in.trace", "--dim", "B=8", "--each", "--no-fuse"}, {"explain", "in.trace"}, {"explain", "in.trace", "p"},
+		{"guards", "in.trace"}, {"guards", "in.trace", "--dim", "B=8"}, {"sizes", "in.trace"}, {"guards", "--help"}, {"sizes", "--help"},
+		{"run", "in.trace", "--dim", "B=1..8", "--repeat", "2", "--stats"}, {"run", "in.trace", "--dim", "B=3", "--stance", "reference", "--stats"},
 		{"bench", "in.trace", "--dim", "B=8", "--repeat", "2", "--no-limits"}, {"ops"}, {"ops", "batch_norm"}, {"executors"},
 		{"version"}, {"compile", "in.trace", "--dim", "B=8", "--no-fuse", "--dump", "plan"}, {"--help"}, {"run", "--help"},
 		{"compile", "--help"}, {"explain", "--help"}, {"check", "--help"}, {"fmt", "--help"}, {"bench", "--help"}, {"ops", "--help"},

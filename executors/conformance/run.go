@@ -99,6 +99,9 @@ func (s *suite) runAt(c testCase, k executors.Kernel, sizes map[string]int64, se
 	if err != nil {
 		return err
 	}
+	if err := checkAssumes(l, sizes); err != nil {
+		return err
+	}
 	first, err := launch(l, args, want, serial{}, 0, 0x5A)
 	if err != nil {
 		return err
@@ -125,6 +128,27 @@ func bind(k executors.Kernel, sizes map[string]int64) (l executors.Launch, err e
 		return nil, fmt.Errorf("bind: %w", err)
 	}
 	return l, nil
+}
+
+// checkAssumes: what a launch says that it chose by its sizes has a name, and its
+// conditions hold at them.
+func checkAssumes(l executors.Launch, sizes map[string]int64) (err error) {
+	a, ok := l.(executors.Assumer)
+	if !ok {
+		return nil
+	}
+	defer recovered(&err, "Assumes")
+	for _, x := range a.Assumes() {
+		if x.What == "" {
+			return fmt.Errorf("assumes %v, but does not say what for", x.Conds)
+		}
+		for _, c := range x.Conds {
+			if holds, err := c.Holds(sizes); err != nil || !holds {
+				return fmt.Errorf("assumes %s at %v, where it does not hold (%s)", c, sizes, x.What)
+			}
+		}
+	}
+	return nil
 }
 
 // tooLarge bounds what evaluating a symbolic region takes.

@@ -18,6 +18,7 @@ import (
 	"jitc/executors/reference"
 	"jitc/fusion"
 	"jitc/ir"
+	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
@@ -30,10 +31,11 @@ type executor struct {
 	bind    func(k executors.Kernel, sizes map[string]int64) (executors.Launch, error)
 	scratch int
 	// run is called behind the reference's own Run.
-	run    func(r run)
-	before func(r run)
-	info   func(i *executors.Info)
-	cancel error // what Compile gives for a context that is done
+	run     func(r run)
+	before  func(r run)
+	info    func(i *executors.Info)
+	assumes []executors.Assumption
+	cancel  error // what Compile gives for a context that is done
 }
 
 // run is one run of a launch, seen by a planted mistake.
@@ -98,6 +100,8 @@ type launch struct {
 }
 
 func (l *launch) ScratchBytes(int) int { return l.k.e.scratch }
+
+func (l *launch) Assumes() []executors.Assumption { return l.k.e.assumes }
 
 func (l *launch) Run(bufs [][]byte, scratch []byte, w executors.Workers) error {
 	n := len(l.k.region.Params)
@@ -337,6 +341,9 @@ var spoiled = []struct {
 		}
 		return nil, nil
 	}}, "binding without the symbols' values gives no error"},
+	{"assumes without a name", executor{assumes: []executors.Assumption{{}}}, "does not say what for"},
+	{"assumes what is not so", executor{assumes: []executors.Assumption{{What: "luck", Conds: []dim.Constraint{
+		dim.Eq(dim.Const(0), dim.Const(1))}}}}, "where it does not hold (luck)"},
 	{"own error for a cancelled context", executor{cancel: errors.New("never mind")}, "expected an error that wraps context.Canceled, got never mind"},
 	{"another's name", executor{info: func(i *executors.Info) { i.Executor = "" }}, "info says executor"},
 }

@@ -10,14 +10,15 @@ import (
 // interpreted is a kernel at concrete sizes whose loop nests are interpreted.
 type interpreted struct {
 	b        *codegen.Bound
+	wide     bool      // there is machine code, for sizes less large
 	given    []int     // buffers of the caller
 	temps    []part    // temporaries in the scratch
 	scratch  int       // bytes
 	machines sync.Pool // *codegen.Machine
 }
 
-func bindInterpreted(b *codegen.Bound) *interpreted {
-	l := &interpreted{b: b, given: callers(b.Kernel)}
+func bindInterpreted(b *codegen.Bound, wide bool) *interpreted {
+	l := &interpreted{b: b, wide: wide, given: callers(b.Kernel)}
 	l.temps, l.scratch = layOut(b, codegen.Temp)
 	return l
 }

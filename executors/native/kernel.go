@@ -159,7 +159,7 @@ func (k *kernel) Bind(sizes map[string]int64) (executors.Launch, error) {
 		return nil, err
 	}
 	if wide || k.steps == nil {
-		return bindInterpreted(b), nil
+		return bindInterpreted(b, wide && k.steps != nil), nil
 	}
-	return k.bindCode(b)
+	return k.bindCode(b, sizes)
 }

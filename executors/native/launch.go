@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"unsafe"
@@ -21,6 +22,7 @@ import (
 type launch struct {
 	k     *kernel
 	b     *codegen.Bound
+	sizes map[string]int64 // that it is bound to
 	steps []boundStep
 	given []int  // buffers of the caller
 	temp  []part // temporaries
@@ -46,8 +48,8 @@ const alignment = 64
 
 func alignUp(n int) int { return (n + alignment - 1) &^ (alignment - 1) }
 
-func (k *kernel) bindCode(b *codegen.Bound) (executors.Launch, error) {
-	l := &launch{k: k, b: b, steps: make([]boundStep, len(b.Steps)), given: callers(b.Kernel)}
+func (k *kernel) bindCode(b *codegen.Bound, sizes map[string]int64) (executors.Launch, error) {
+	l := &launch{k: k, b: b, sizes: maps.Clone(sizes), steps: make([]boundStep, len(b.Steps)), given: callers(b.Kernel)}
 	l.temp, l.temps = layOut(b, codegen.Temp)
 	l.row, l.rows = layOut(b, codegen.Row)
 	for i := range b.Steps {
@@ -106,10 +108,16 @@ func chunkPoints(n *codegen.BoundNest, lanes int) int64 {
 	for _, a := range n.Nest.Outer {
 		total *= n.Extent[a]
 	}
-	body := int64(len(n.Nest.Insts) + 8)
-	shortest, longest := (1<<18)/body, (1<<18)*int64(lanes)/body
-	return max(min(max(total/64, shortest), longest), 1<<10)
+	shortest := shortestChunk(n.Nest)
+	longest := (1 << 18) * int64(lanes) / bodyCost(n.Nest)
+	return max(min(total/64, longest), shortest)
 }
+
+// shortestChunk is the least points of a chunk; a nest of no more is one chunk.
+func shortestChunk(n *codegen.Nest) int64 { return max((1<<18)/bodyCost(n), 1<<10) }
+
+// bodyCost is about the cost of one point.
+func bodyCost(n *codegen.Nest) int64 { return int64(len(n.Insts) + 8) }
 
 func (l *launch) problem(g *codegen.BoundGemm) gemm.Problem {
 	operand := func(o codegen.BoundOperand) gemm.Operand {

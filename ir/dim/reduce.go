@@ -9,9 +9,8 @@ import (
 // Reduce returns the indices, ascending, of constraints that together with
 // given say what all of cs do: no constraint is left that the others and given
 // are found to imply. Of several choices it keeps the constraints that are
-// simpler (fewer symbols; equations before bounds before divisibilities; shorter),
-// of equal ones the first. Given may be
-// nil for no facts.
+// simpler (fewer symbols; equations before bounds before divisibilities;
+// shorter), of equal ones the first. Given may be nil for no facts.
 //
 // Constraints that share no symbol, directly or through given, are reduced
 // apart, so many independent ones cost no more than their number.

@@ -32,6 +32,11 @@ func (t *Tensor) Layout() *Layout {
 	if l := (*Layout)(atomic.LoadPointer(&t.layout)); l != nil {
 		return l
 	}
+	return t.intern()
+}
+
+// intern is apart so that Layout is inlined.
+func (t *Tensor) intern() *Layout {
 	strides := t.strides
 	if t.dense {
 		strides = RowMajor(t.shape)

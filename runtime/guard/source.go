@@ -69,6 +69,10 @@ func (s *Source) path(schema *call.Schema) string {
 	return sizePath(schema, s.Arg, s.Axis)
 }
 
+// Text says what the symbol's value is, in equations: "B = x.size(0)". There are
+// several where other symbols come first. A nil schema numbers the arguments.
+func (s *Source) Text(schema *call.Schema) []string { return s.equations(schema) }
+
 // equations define the symbol: "B = (x.size(0) - 1) / 2".
 func (s *Source) equations(schema *call.Schema) []string {
 	if s.Solve != nil {

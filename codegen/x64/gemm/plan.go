@@ -24,6 +24,7 @@ type Plan struct {
 	k        *Kernels
 	p        Problem // as computed: transposed if swapped
 	swapped  bool
+	kind     Kind
 	strategy strategy
 	shared   int // bytes, multiples of scratchAlign
 	local    int
@@ -55,27 +56,24 @@ func (k *Kernels) NewPlan(p Problem) (*Plan, error) {
 	return pl, nil
 }
 
-// choose picks the first strategy that takes the problem.
+// strategies make the strategies, by kind.
+var strategies = [...]func(*Plan) (strategy, error){
+	Blocked: newBlocked, Stream: newStream, Dot: newDot,
+	Zeros: func(pl *Plan) (strategy, error) { return newZeros(pl), nil },
+}
+
+// choose decides how the problem is computed.
 func (pl *Plan) choose() (strategy, error) {
 	p := &pl.p
-	if p.K == 0 {
-		return newZeros(pl), nil
-	}
-	if p.PackedB {
-		return newBlocked(pl)
-	}
-	if p.N == 1 && p.M > 1 {
-		if q := p.swapped(); skinnyKind(pl.k, &q) != notSkinny {
-			*p, pl.swapped = q, true
+	switch {
+	case !p.PackedB:
+		if pl.kind, pl.swapped = pl.k.KindOf(p.numbers(), p.A.DType, p.B.DType); pl.swapped {
+			*p = p.swapped()
 		}
+	case p.K == 0:
+		pl.kind = Zeros
 	}
-	switch skinnyKind(pl.k, p) {
-	case streamable:
-		return newStream(pl)
-	case dottable:
-		return newDot(pl)
-	}
-	return newBlocked(pl)
+	return strategies[pl.kind](pl)
 }
 
 // ScratchBytes is the length of the scratch memory of a run on that many workers.

@@ -4,39 +4,6 @@ import (
 	"unsafe"
 )
 
-// kind of skinny product.
-type skinny uint8
-
-const (
-	notSkinny  skinny = iota
-	streamable        // B contiguous along n
-	dottable          // B contiguous along k
-)
-
-// streamRows is the largest number of rows for which reading rows of B in order
-// beats the blocked strategy; dot products, which spare B's transposition, win
-// as long as their sums fit in registers.
-const streamRows = 4
-
-// skinnyKind says which skinny strategy takes p.
-func skinnyKind(k *Kernels, p *Problem) skinny {
-	lanes := int64(k.lanes())
-	half := p.B.DType != k.dt && k.target.ISA == AVX2                                                   // no masked loads of 16-bit elements
-	short := int64(dotWidth(k.target.ISA, int(min(p.M, 8))))*p.K*int64(p.B.DType.Size()) <= 2*callBytes // a call reads whole columns
-	switch {
-	case p.M > int64(maxSkinny(k.target.ISA)) || p.M == 0 || p.N == 0:
-		return notSkinny
-	case p.B.Row == 1 && (p.N < lanes || p.B.Col != 1) && short && !(half && p.K%lanes != 0):
-		return dottable
-	case p.M <= streamRows && p.B.Col == 1 && !(half && p.N%lanes != 0):
-		return streamable
-	}
-	return notSkinny
-}
-
-// callBytes is how much of B one call reads: about 100 us at 10 GB/s.
-const callBytes = 1 << 20
-
 // stream is the strategy for few rows and B contiguous along n. A chunk
 // computes a strip of columns of all rows; see streamer for the kernel.
 type stream struct {

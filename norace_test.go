@@ -1,0 +1,5 @@
+//go:build !race
+
+package jitc_test
+
+const raceEnabled = false
