@@ -101,6 +101,9 @@ func (a *activation) find(ctx context.Context, args []unsafe.Pointer) (*rt.Admis
 	if ad := a.f.cache.Hit(ctx, &a.call, a.stripe); ad != nil {
 		return ad, nil
 	}
+	if trace.Active() { // who makes a trace may hold what compiling waits for
+		ctx = rt.WithStance(ctx, rt.Stance{Mode: rt.ModeReference})
+	}
 	return a.f.cache.Resolve(ctx, &a.call, a.tracing(args), a.stripe)
 }
 

@@ -55,7 +55,10 @@ var steps = []func(m *randomMaker) *T{
 		x := m.pick()
 		return jitc.Cond(x.Sum().Gt(0), func() *T { return x.Neg() }, func() *T { return x.Mul(0.5) })
 	},
-	func(m *randomMaker) *T { x := m.pick(); return x.Reshape(x.NumElements()).Reshape(x.Size(0), x.Size(1)).Sin() },
+	func(m *randomMaker) *T {
+		x := m.pick()
+		return x.Reshape(x.NumElements()).Reshape(x.Size(0), x.Size(1)).Sin()
+	},
 }
 
 func (m *randomMaker) pick() *T { return m.pool[m.rng.IntN(len(m.pool))] }

@@ -24,7 +24,8 @@ type Function struct {
 	cache   *rt.Cache
 	schema  *call.Schema
 	buckets []rt.PaddedDim
-	calls   sync.Pool // of *traceCall
+	padding func() (*Padding, error) // what the buckets make of the trace, once
+	calls   sync.Pool                // of *traceCall
 
 	compiling chan struct{} // holds a token while someone looks at compiled
 	compiled  *Compiled
@@ -49,9 +50,8 @@ func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64, opts ...FuncOpti
 		opt(&o)
 	}
 	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1), schema: &call.Schema{}, buckets: o.buckets}
-	for _, name := range f.ValueNames(nil)[:len(f.Params)] {
-		fn.schema.Tensors = append(fn.schema.Tensors, name)
-	}
+	fn.padding = sync.OnceValues(func() (*Padding, error) { return rewritten(f, o.buckets) })
+	fn.schema.Tensors = append(fn.schema.Tensors, f.ValueNames(nil)[:len(f.Params)]...)
 	for _, s := range slices.Sorted(maps.Keys(sizes)) {
 		fn.consts = append(fn.consts, call.IntConst(sizes[s]))
 		fn.schema.Consts = append(fn.schema.Consts, call.Place{Path: s, Kind: call.Int})
@@ -72,7 +72,11 @@ func (fn *Function) Compiled(ctx context.Context) (*Compiled, error) {
 		return nil, ctx.Err()
 	}
 	if fn.compiled == nil {
-		c, err := fn.engine.Compile(ctx, fn.trace, nil)
+		f, err := fn.program()
+		if err != nil {
+			return nil, err
+		}
+		c, err := fn.engine.Compile(ctx, f, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +106,9 @@ func (t fromTrace) traced() (*rt.Traced, error) {
 		return nil, err
 	}
 	tr := &rt.Traced{F: t.fn.trace, Guards: gs, Sources: sources, Preset: t.fn.sizes, Schema: t.fn.schema}
-	return tr, pad(tr, t.fn.buckets)
+	p, err := t.fn.padding()
+	usePadding(tr, p)
+	return tr, err
 }
 
 // guards are those under which calls may run the trace.
@@ -115,10 +121,7 @@ func (fn *Function) guards() ([]guard.Guard, []guard.Source, error) {
 }
 
 // Compile compiles the trace once.
-func (t fromTrace) Compile(ctx context.Context, tr *rt.Traced) (*rt.Compiled, error) {
-	if tr.Padded != nil {
-		return t.fn.engine.compileEntry(ctx, tr)
-	}
+func (t fromTrace) Compile(ctx context.Context, _ *rt.Traced) (*rt.Compiled, error) {
 	c, err := t.fn.Compiled(ctx)
 	if err != nil {
 		return nil, err

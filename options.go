@@ -78,7 +78,8 @@ func Marks(marks ...Mark) FuncOption {
 }
 
 // Donate gives the memory of tensor arguments, by path, to the results: what lay
-// there is gone after the call. They may share memory with no other argument.
+// there is gone after the call. A call whose donated argument shares memory with
+// another one is an error where a result would be computed there.
 func Donate(paths ...string) FuncOption {
 	return func(o *funcOptions) { o.donate = append(o.donate, paths...) }
 }

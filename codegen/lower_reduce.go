@@ -308,7 +308,7 @@ func (p *puller) pullPartial(b *blocks, at []affine) *node {
 	op := reduceFolds[v.Op]
 	sizes := pickDims(x.Type.Shape, axes)
 	k := slices.Index(axes, b.axis)
-	sizes[k] = b.block
+	sizes[k] = b.block.Min(x.Type.Shape[b.axis]) // a short axis of unknown length is one block, and no longer than it is
 	identity := p.constBits(ComputeType(x.Type.DType), Neutral(op, ComputeType(x.Type.DType)))
 	return p.fold(folding{v: v, op: op, at: at, sizes: sizes, value: func(folded []affine) *node {
 		in, own, ok := p.masked(at[0].scale(b.block).add(folded[k]), x.Type.Shape[b.axis], nil)

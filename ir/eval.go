@@ -273,7 +273,7 @@ func EvalValue(v *Value, args []*tensor.Tensor, sizes map[string]int64) ([]*tens
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tensor.CheckedBytes(v.Type.DType, shape); err != nil {
+	if _, err := tensor.Affordable(v.Type.DType, shape); err != nil {
 		return nil, fmt.Errorf("%s: %w", v.Op, err)
 	}
 	if row.Eval == nil {

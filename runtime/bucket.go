@@ -106,8 +106,9 @@ func (e *BucketError) Error() string {
 // Unwrap is what the bucket's size breaks.
 func (e *BucketError) Unwrap() error { return e.Err }
 
-// bucket is the sizes to pad to.
-func (p *Padded) bucket(sizes map[string]int64) (map[string]int64, error) {
+// Bucket is the sizes to pad to. The error is a *BucketError where no bucket takes
+// a size, or the bucket's breaks a fact.
+func (p *Padded) Bucket(sizes map[string]int64) (map[string]int64, error) {
 	out := maps.Clone(sizes)
 	for _, d := range p.Dims {
 		b, ok := d.Buckets.Bucket(sizes[d.Sym])
@@ -185,6 +186,11 @@ func (a *Admission) runPadded(c *call.Call, results []*tensor.Tensor, w executor
 	}
 	defer a.recorded.pads.Put(buf)
 	given := a.Entry.Traced.arguments(c)
+	if results != nil {
+		if err := apart(given, results); err != nil {
+			return nil, err
+		}
+	}
 	args := make([]*tensor.Tensor, 0, len(given)+len(a.padding.valid))
 	for i, t := range given {
 		p, err := a.padding.pad(i, t, buf)
@@ -206,6 +212,9 @@ func (p *padding) pad(i int, t *tensor.Tensor, buf *padBuffers) (*tensor.Tensor,
 		return t, nil
 	}
 	if buf.args[i] == nil {
+		if _, err := tensor.Affordable(t.DType(), p.params[i]); err != nil {
+			return nil, err
+		}
 		buf.args[i] = tensor.New(t.DType(), p.params[i]...)
 	}
 	head, err := buf.args[i].View(buf.args[i].Strides(), 0, t.Shape())

@@ -54,6 +54,7 @@ type Config struct {
 // Cache keeps the entries of one function, and finds the one for a call:
 //
 //	last      the admission that ran last, if the call's signature equals its own
+//	recent    a few that ran lately: most are told apart by looking at one tensor
 //	memo      the admissions of all signatures proven so far, by hash, then compared
 //	tree      one decision tree over the guards of all entries, most specialised first
 //	miss      trace, compile, admit
@@ -70,6 +71,8 @@ type Cache struct {
 	epoch   time.Time // of all times kept as ns; differences of monotonic time are cheap
 
 	last   atomic.Pointer[Admission]
+	recent [8]atomic.Pointer[Admission]
+	turn   atomic.Uint32 // of recent: where the next one goes
 	memo   table[Admission]
 	live   atomic.Pointer[liveEntries]
 	differ atomic.Pointer[differing]
@@ -147,6 +150,13 @@ func (c *Cache) hit(cl *call.Call, stripe uint32) *Admission {
 		c.count(a, routeLast, stripe)
 		return a
 	}
+	for i := range c.recent {
+		if a := c.recent[i].Load(); a != nil && a.fits(cl) && a.current(cl) {
+			c.count(a, routeMemo, stripe)
+			c.setLast(a)
+			return a
+		}
+	}
 	a := c.recall(cl)
 	if a == nil {
 		return nil
@@ -175,12 +185,35 @@ func complete(cl *call.Call) bool {
 // remember makes the admission the one to try first. An evicted entry is never
 // left there.
 func (c *Cache) remember(a *Admission) {
-	if c.last.Load() == a {
-		return
+	c.recent[c.turn.Add(1)%uint32(len(c.recent))].Store(a)
+	c.setLast(a)
+}
+
+func (c *Cache) setLast(a *Admission) {
+	if c.last.Load() != a {
+		c.last.Store(a)
 	}
-	c.last.Store(a)
 	if a.Entry.evicted.Load() {
-		c.last.CompareAndSwap(a, nil)
+		c.unremember(func(b *Admission) bool { return b == a })
+	}
+}
+
+// drop forgets admissions.
+func (c *Cache) drop(which func(*Admission) bool) {
+	c.memo.DeleteFunc(which)
+	c.unremember(which)
+}
+
+// unremember takes admissions out of those that are tried first.
+func (c *Cache) unremember(which func(*Admission) bool) {
+	clear := func(p *atomic.Pointer[Admission]) {
+		if a := p.Load(); a != nil && which(a) {
+			p.CompareAndSwap(a, nil)
+		}
+	}
+	clear(&c.last)
+	for i := range c.recent {
+		clear(&c.recent[i])
 	}
 }
 

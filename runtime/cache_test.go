@@ -420,4 +420,14 @@ func TestLimitsOfCompilations(t *testing.T) {
 		assert.EqualValues(t, 1, one.sums(2).Reference)
 		assert.EqualValues(t, 1, two.sums(2).Reference)
 	})
+	t.Run("budget of failures", func(t *testing.T) {
+		k := newCaller(t, Config{Budget: NewBudget(1)})
+		k.tracer.fail = func(string) error { return errors.New("boom") }
+		for range 3 {
+			_, err := k.call(context.Background(), vectors(1))
+			require.ErrorContains(t, err, "boom")
+		}
+		k.tracer.fail = nil
+		assert.NotNil(t, k.must(vectors(1)).Recording)
+	})
 }

@@ -139,7 +139,9 @@ func (c *Cache) subset() *differing {
 	var admitted []guard.Admitted
 	for _, h := range slices.Sorted(maps.Keys(c.signatures.byHash)) {
 		for _, s := range c.signatures.byHash[h] {
-			admitted = append(admitted, guard.Admitted{Call: s.call, Set: index[s.entry]})
+			if i, live := index[s.entry]; live { // an entry may be on its way in or out
+				admitted = append(admitted, guard.Admitted{Call: s.call, Set: i})
+			}
 		}
 	}
 	d := &differing{entries: live.entries, admitted: len(admitted)}

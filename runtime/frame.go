@@ -15,7 +15,8 @@ import (
 //	flat    x w t | t y       args of step 0 | of step 1: a slot is set in its
 //	                          places, so that a launch finds its buffers made
 //
-// Between runs, constants and the tensors of frozen sets stay set.
+// Between runs, constants and the tensors of frozen sets stay set; of a set with a
+// strided tensor it is a copy that is set, which the next run makes anew.
 type frame struct {
 	r       *Recording
 	slots   [][]byte   // by slot
@@ -247,9 +248,17 @@ func (f *frame) setFrozen(lo, hi int, sets []*call.Frozen) error {
 		f.frozen.ids = append(f.frozen.ids, s.ID)
 		at += len(s.Tensors)
 	}
+	if slices.ContainsFunc(sets, isStrided) {
+		f.frozen.ids = f.frozen.ids[:0] // known by no number: elements may change
+	}
 	f.frozen.hi = hi
 	f.sharing.frozen = union(f.spans(f.sharing.frozen[:0], lo, hi))
 	return nil
+}
+
+// isStrided reports whether a tensor of the set is copied for a run.
+func isStrided(set *call.Frozen) bool {
+	return slices.ContainsFunc(set.Tensors, func(t *tensor.Tensor) bool { return !t.IsContiguous() })
 }
 
 // copyResults fills the results that no step wrote.

@@ -39,7 +39,8 @@ const MaxBytes = 1 << 46
 
 // Record binds every kernel to the sizes and plans the memory, for runs on at
 // most that many workers, at least 1. Sizes that break the function's facts,
-// make a dimension negative or need more than MaxBytes are an error.
+// make a dimension negative or need more than MaxBytes, or than the machine's
+// memory, are an error.
 func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error) {
 	if workers < 1 {
 		return nil, fmt.Errorf("expected at least one worker, got %d", workers)
@@ -57,7 +58,7 @@ func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error
 // record is Record for sizes that satisfy the facts, and for bodies too.
 func (p *Program) record(sizes map[string]int64, workers int) (*Recording, error) {
 	r := &Recording{p: p, Sizes: maps.Clone(sizes), Workers: workers}
-	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.evalConstants, r.bind, r.index, r.donate} {
+	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.afford, r.evalConstants, r.bind, r.index, r.donate} {
 		if err := prepare(); err != nil {
 			return nil, err
 		}
@@ -126,6 +127,21 @@ func (r *Recording) plan() error {
 	}
 	if r.Arena > MaxBytes {
 		return tooMuch(uint64(r.Arena))
+	}
+	return nil
+}
+
+// afford refuses what the machine has no memory for: Go cannot refuse to allocate
+// it. Parameters are there already, perhaps as mapped files.
+func (r *Recording) afford() error {
+	needed := r.Arena
+	for i, s := range r.p.slots {
+		if s.kind == slotConst || s.kind == slotResult {
+			needed = max(needed, r.bytes[i])
+		}
+	}
+	if have := tensor.Memory(); needed > have {
+		return fmt.Errorf("%d bytes are needed at these sizes: expected at most the machine's %d", needed, have)
 	}
 	return nil
 }

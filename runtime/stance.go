@@ -23,7 +23,8 @@ const (
 	ModeEagerThenCompile
 	// ModeDifferentiating runs only the guards that tell the live entries apart,
 	// for all signatures admitted so far. A signature never seen may then run an
-	// entry that it does not fit; what its tensors' types show is still found.
+	// entry that it does not fit; what its tensors' types show is still found, and
+	// is a miss.
 	ModeDifferentiating
 )
 
@@ -62,7 +63,7 @@ type Stance struct {
 	Mode   Mode
 	OnMiss OnMiss // of ModeDifferentiating
 	// Sample makes every so many differentiating calls check all guards; 0: none.
-	// A violation is counted and goes to OnViolation.
+	// A violation is counted and logged, and the call is a miss.
 	Sample int
 }
 

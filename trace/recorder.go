@@ -207,6 +207,9 @@ func current() *recorder {
 	return nil
 }
 
+// Active reports whether this goroutine is making a trace.
+func Active() bool { return current() != nil }
+
 // enter makes r the goroutine's trace, until leave, which ends r.
 func (r *recorder) enter() (leave func()) {
 	tracesCount.Add(1)

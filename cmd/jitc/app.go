@@ -68,6 +68,7 @@ const rootLong = `jitc compiles tensor programs (traces) to machine code and run
 A trace is a text file: one function, one op per line. The walk from a trace to
 results is: passes make it canonical, fusion divides it into regions, executors
 compile each region to a kernel, the kernels are linked with one memory plan.
+The traces of the examples are in the folder testdata/programs of jitc's source.
 
 Exit codes:
   0    it worked

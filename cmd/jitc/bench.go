@@ -10,7 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jitc"
+	"jitc/ir"
 	"jitc/ir/tensor"
+	rt "jitc/runtime"
 )
 
 // benchFlags are the flags of jitc bench.
@@ -30,7 +33,10 @@ The limits are a triad (a = b + 3*c over arrays beyond the caches) and fused
 multiply-adds on registers, measured between the runs with the same threads. The
 column "limit" is the least time that a kernel's bytes and operations take at
 the limits, over its time; above 100% the data came from a cache, or a gather
-read less than all of its table, which is what is counted.`
+read less than all of its table, which is what is counted.
+
+A program in which data decides sizes is timed as a whole: what its kernels move
+and compute is not known before it runs.`
 
 const benchExample = `  jitc bench mlp.trace --dim B=64
   jitc bench gpt2.trace --repeat 10 --threads 1
@@ -69,6 +75,9 @@ type benchReport struct {
 	Arena    int              `json:"arena"` // bytes
 	Limits   *limits          `json:"limits,omitempty"`
 	Kernels  []kernelTime     `json:"kernels"`
+	// Segments are those of a program whose sizes data decides, which is timed as a
+	// whole; Bytes, Flops, Limits and Kernels are then not known.
+	Segments []rt.SegmentStats `json:"segments,omitempty"`
 }
 
 // kernelTime is the time of one kernel in one run of the program: the sum over
@@ -100,7 +109,7 @@ func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
 		return err
 	}
 	b := &benchmark{session: s}
-	if !f.noLimits {
+	if !f.noLimits && len(ir.Definers(p.file.Func)) == 0 {
 		if b.probe, err = a.openProbe(ctx, f.engine.threads); err != nil {
 			return err
 		}
@@ -137,6 +146,9 @@ type benchmark struct {
 const limitSamples = 5
 
 func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, error) {
+	if c, err := b.chain(ctx); err != nil || c != nil {
+		return b.measureChain(ctx, c, err, f.repeat)
+	}
 	c, entry, err := b.entry(ctx)
 	if err != nil {
 		return nil, err
@@ -164,6 +176,24 @@ func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, e
 	}
 	ct := &compiledTrace{Compiled: c, sizes: b.sizes, plan: planOf(c.Program, entry.Recording)}
 	return b.report(ct, f.each), nil
+}
+
+// measureChain times a program whose sizes data decides, as a whole: what its
+// kernels move and compute is not known before it runs.
+func (b *benchmark) measureChain(ctx context.Context, c *jitc.Compiled, err error, n int) (*benchReport, error) {
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := b.runChain(ctx, c, nil, 1); err != nil { // warm
+		return nil, err
+	}
+	_, run, err := b.runChain(ctx, c, nil, n)
+	if err != nil {
+		return nil, err
+	}
+	return &benchReport{Function: b.name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: run.Compile,
+		Regions: run.Regions, Distinct: run.Kernels, By: run.By, Runs: run.Runs, Min: run.Min, Median: run.Median,
+		Arena: run.Arena, Segments: c.Chain.Stats(), Kernels: []kernelTime{}}, nil
 }
 
 // once times one run as a whole, and one step by step.
@@ -231,6 +261,10 @@ func (a *app) writeBench(r *benchReport) {
 	a.writeTitle(r.Function, r.Sizes, plural(r.Threads, "thread"))
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Distinct, r.By))
 	fmt.Fprintf(a.out, "  steady   %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
+	if r.Segments != nil {
+		a.writeBenchSegments(r)
+		return
+	}
 	fmt.Fprintf(a.out, "  rates    %s GB/s, %s GFLOP/s at the median; arena %s\n",
 		rate(float64(r.Bytes), r.Median), rate(float64(r.Flops), r.Median), byteText(float64(r.Arena)))
 	if r.Limits != nil {
@@ -249,6 +283,18 @@ func (a *app) writeBench(r *benchReport) {
 		}
 		t.add(timeText(k.Time), percent(k.Share, 1), byteText(float64(k.Bytes)), rate(float64(k.Bytes), k.Time),
 			rate(float64(k.Flops), k.Time), limit, region, opsText(k.Ops))
+	}
+	t.write(a.out, a.style)
+}
+
+// writeBenchSegments prints what the segments of a program did that is timed as a
+// whole.
+func (a *app) writeBenchSegments(r *benchReport) {
+	fmt.Fprintf(a.out, "  arena    %-8s\n", byteText(float64(r.Arena)))
+	fmt.Fprintf(a.out, "\n%s\n", "data decides sizes, so that kernels are not timed one by one")
+	t := &table{head: []string{">segment", ">kernels run", ">sizes found", ">recordings", ">hits", ">misses"}}
+	for i, s := range r.Segments {
+		t.add(fmt.Sprint(i+1), fmt.Sprint(s.Steps), fmt.Sprint(s.Definers), fmt.Sprint(s.Recordings), fmt.Sprint(s.Hits), fmt.Sprint(s.Misses))
 	}
 	t.write(a.out, a.style)
 }

@@ -37,14 +37,9 @@ func (s *session) runChain(ctx context.Context, c *jitc.Compiled, err error, n i
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), By: map[string]int{}, Runs: n, recorded: true}
-	for _, part := range c.Segments {
-		r.Regions += len(part.Report.Regions)
-		r.Kernels += part.Report.Kernels()
-		for name, regions := range byExecutor(part.Report) {
-			r.By[name] += regions
-		}
-	}
+	regions := (&compiledTrace{Compiled: c}).allRegions()
+	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(regions),
+		Kernels: kernelsOf(regions), By: executorsOf(regions), Runs: n, recorded: true}
 	var results []*tensor.Tensor
 	times := make([]time.Duration, 0, min(n, 1<<16))
 	s.a.progress.start("running @%s", s.name)

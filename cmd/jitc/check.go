@@ -93,8 +93,9 @@ func (a *app) checkFile(ctx context.Context, engine *jitc.Engine, path string) (
 		r.err, r.Diagnostics = err, diagnostics(err)
 		return r, nil
 	}
-	r.OK, r.Values, r.Regions = true, len(file.Func.Values), len(c.Report.Regions)
-	r.Kernels, r.by = c.Report.Kernels(), byExecutor(c.Report)
+	regions := (&compiledTrace{Compiled: c}).allRegions()
+	r.OK, r.Values, r.Regions = true, len(file.Func.Values), len(regions)
+	r.Kernels, r.by = kernelsOf(regions), executorsOf(regions)
 	return r, nil
 }
 

@@ -35,6 +35,11 @@ where the stage is a function:
   canonical   after all passes         all    all of these
   fused       divided into regions
 
+Where data decides sizes of the trace, the program is several segments that run
+one after the other; each is reported, and dumped, under a heading that says
+which size it finds. --bucket pads a size as jitc run does, and adds what was
+masked for it.
+
 The plan lists each intermediate with its place in the arena, and draws when it
 lives. With --out each dump becomes a file of that folder, and the report is
 printed.`
@@ -42,7 +47,8 @@ printed.`
 const compileExample = `  jitc compile mlp.trace
   jitc compile mlp.trace --dim B=8
   jitc compile mlp.trace --dump fused
-  jitc compile mlp.trace --dump all --out dumps`
+  jitc compile mlp.trace --dump all --out dumps
+  jitc compile mlp.trace --bucket B=pow2`
 
 // stageDumps are the dumps besides those of single passes, in order.
 var stageDumps = []string{"trace", "passes", "canonical", "fused", "loops", "asm", "plan"}
@@ -54,6 +60,7 @@ func (a *app) compileCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.compile(cmd.Context(), args[0], f) },
 	}
 	f.engine.addDims(cmd)
+	f.engine.addBuckets(cmd)
 	f.engine.add(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, asm, plan, all, or a pass ("+strings.Join(passes.Names(), ", ")+")")
@@ -84,9 +91,12 @@ func (f *compileFlags) stages() ([]string, error) {
 // compiledTrace is a compilation with what the observer saw of it.
 type compiledTrace struct {
 	*jitc.Compiled
-	passes []passStep
-	sizes  map[string]int64 // nil unless all are known
-	plan   *planReport      // nil unless sizes are known
+	passes  []passStep
+	sizes   map[string]int64 // nil unless all are known
+	unknown []string         // the sizes that are not known
+	plan    *planReport      // nil unless sizes are known
+	padding *paddingReport   // nil without --bucket
+	chained []*segment       // of a program of several
 }
 
 // passStep is a pass as it was applied.
@@ -156,16 +166,40 @@ func (a *app) printCompiled(c *compiledTrace, source string, stages []string, f 
 	return nil
 }
 
-// bind finds the sizes, if the given ones and the facts decide them all, and
-// plans the memory for them.
+// bind finds the sizes that the given ones and the facts decide, and plans the
+// memory of the segments of which it knows all.
 func (p *program) bind(c *compiledTrace) error {
-	facts := c.Trace.Facts
 	sizes := fixedSizes(c.Trace, p.dims)
-	if len(sizes) < len(facts.Syms()) {
+	c.padding = p.paddingReport(c.Compiled, sizes)
+	if c.Chain == nil {
+		return p.bindProgram(c, sizes)
+	}
+	for _, s := range c.segments() {
+		if err := p.bindProgram(&s.compiledTrace, sizes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) bindProgram(c *compiledTrace, given map[string]int64) error {
+	facts, sizes := c.Canonical.Facts, map[string]int64{}
+	for _, sym := range facts.Syms() {
+		if n, ok := given[sym]; ok {
+			sizes[sym] = n
+		} else {
+			c.unknown = append(c.unknown, sym)
+		}
+	}
+	if len(c.unknown) > 0 {
 		return nil
 	}
 	if err := facts.Check(sizes); err != nil {
 		return fmt.Errorf("a size violates a declared fact: %w", err)
+	}
+	sizes, err := p.padded(sizes)
+	if err != nil {
+		return err
 	}
 	if err := checkSizes(c.Compiled, sizes); err != nil {
 		return err

@@ -20,13 +20,16 @@ type compileReport struct {
 	Regions  []regionReport     `json:"regions"`
 	Kernels  int                `json:"kernels"`
 	Plan     *planReport        `json:"plan,omitempty"`
+	Segments []segmentReport    `json:"segments,omitempty"` // where data decides sizes
+	Padding  *paddingReport     `json:"padding,omitempty"`
 	Dumps    []dump             `json:"dumps,omitempty"`
 	Files    []string           `json:"files,omitempty"`
 }
 
 // regionReport is a region's report with its costs in the function's own sizes.
 type regionReport struct {
-	Index int `json:"index"` // of the launch, from 0
+	Index   int `json:"index"`             // of the launch, from 0
+	Segment int `json:"segment,omitempty"` // from 1, where there are several
 	jitc.RegionReport
 	Bytes   string `json:"bytes"` // expressions
 	Flops   string `json:"flops"`
@@ -35,9 +38,9 @@ type regionReport struct {
 }
 
 func (c *compiledTrace) report() *compileReport {
-	r := &compileReport{Function: c.Trace.Name, Time: c.Report.Time(), Stages: c.Report.Stages,
-		Passes: c.Report.Passes, Regions: c.regions(), Kernels: c.Report.Kernels(), Plan: c.plan}
-	return r
+	regions := c.allRegions()
+	return &compileReport{Function: c.Trace.Name, Time: c.Report.Time(), Stages: c.Report.Stages, Passes: c.Report.Passes,
+		Regions: regions, Kernels: kernelsOf(regions), Plan: c.plan, Segments: c.segmentReports(), Padding: c.padding}
 }
 
 // regions are the program's steps in the order in which they run, and then those
@@ -138,8 +141,9 @@ func opsText(ops []string) string {
 }
 
 func (a *app) writeCompiled(c *compiledTrace, each bool) {
+	regions := c.allRegions()
 	fmt.Fprintf(a.out, "%s  %s in %s\n\n", a.style.bold("@"+c.Trace.Name),
-		programText(len(c.Report.Regions), c.Report.Kernels(), byExecutor(c.Report)), timeText(c.Report.Time()))
+		programText(len(regions), kernelsOf(regions), executorsOf(regions)), timeText(c.Report.Time()))
 	t := &table{head: []string{"stage", ">time", ">values", ""}}
 	for _, s := range c.Report.Stages {
 		t.add(s.Name, timeText(s.Time), "", "")
@@ -152,13 +156,42 @@ func (a *app) writeCompiled(c *compiledTrace, each bool) {
 	}
 	t.write(a.out, a.style)
 	fmt.Fprintln(a.out)
-	a.writeRegions(c, each)
-	fmt.Fprintln(a.out)
-	if c.plan == nil {
-		fmt.Fprintln(a.out, a.style.dim("for bytes, flops and the memory plan give --dim SYM=N for "+listNames(c.Trace.Facts.Syms())))
-		return
+	a.writePadding(c.padding)
+	for i, s := range c.segments() {
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		a.writeSegment(s, each)
 	}
-	c.plan.summary(a.out)
+}
+
+// writeSegment prints the regions and the plan's totals of a segment.
+func (a *app) writeSegment(s *segment, each bool) {
+	a.writeHeading(s)
+	if len(s.Program.Steps) > 0 {
+		a.writeRegions(s, each)
+	} else {
+		fmt.Fprintln(a.out, "  nothing to compute")
+	}
+	switch {
+	case s.plan != nil:
+		fmt.Fprintln(a.out)
+		s.plan.summary(a.out)
+	case s.of == 1:
+		fmt.Fprintln(a.out)
+		fmt.Fprintln(a.out, a.style.dim("for bytes, flops and the memory plan give --dim SYM=N for "+listNames(s.unknown)))
+	case len(s.Program.Steps) > 0:
+		fmt.Fprintln(a.out, a.style.dim("its plan depends on "+listNames(s.unknown)+": give --dim SYM=N"))
+	}
+}
+
+// executorsOf counts regions by executor.
+func executorsOf(regions []regionReport) map[string]int {
+	n := map[string]int{}
+	for _, r := range regions {
+		n[r.Executor]++
+	}
+	return n
 }
 
 func changeText(before, after *ir.Func) string {
@@ -169,7 +202,7 @@ func changeText(before, after *ir.Func) string {
 }
 
 // writeRegions prints one line per distinct kernel, or per region.
-func (a *app) writeRegions(c *compiledTrace, each bool) {
+func (a *app) writeRegions(c *segment, each bool) {
 	groups := groupKernels(c.regions())
 	if each {
 		groups = nil

@@ -12,9 +12,11 @@ import (
 
 // dump is the text of one stage.
 type dump struct {
-	Stage string `json:"stage"`
-	File  string `json:"-"`
-	Text  string `json:"text"`
+	Stage   string `json:"stage"`
+	Segment int    `json:"segment,omitempty"` // from 1, where there are several
+	File    string `json:"-"`
+	Text    string `json:"text"`
+	heading string // of the segment
 }
 
 func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
@@ -22,27 +24,23 @@ func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
 	for _, s := range stages {
 		switch s {
 		case "trace":
-			out = append(out, dump{s, "trace.trace", source})
+			out = append(out, dump{Stage: s, File: "trace.trace", Text: source})
 		case "passes":
 			for i, p := range c.passes {
-				out = append(out, dump{p.name, fmt.Sprintf("pass-%02d-%s.trace", i+1, p.name), p.after.String()})
+				out = append(out, dump{Stage: p.name, File: fmt.Sprintf("pass-%02d-%s.trace", i+1, p.name), Text: p.after.String()})
 			}
 		case "canonical":
-			out = append(out, dump{s, "canonical.trace", c.Canonical.String()})
-		case "fused":
-			out = append(out, dump{s, "fused.trace", fusedText(c)})
-		case "loops", "asm":
-			out = append(out, dump{s, s + ".txt", c.kernelDump(s)})
-		case "plan":
-			text, err := c.planText(len(stages) > 1)
+			out = append(out, dump{Stage: s, File: "canonical.trace", Text: c.Canonical.String()})
+		case "fused", "loops", "asm", "plan":
+			parts, err := c.segmentDumps(s, len(stages) > 1)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, dump{s, "plan.txt", text})
+			out = append(out, parts...)
 		default:
 			for i, p := range c.passes {
 				if p.name == s {
-					out = append(out, dump{s, fmt.Sprintf("pass-%02d-%s.trace", i+1, s), p.after.String()})
+					out = append(out, dump{Stage: s, File: fmt.Sprintf("pass-%02d-%s.trace", i+1, s), Text: p.after.String()})
 				}
 			}
 		}
@@ -50,8 +48,35 @@ func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
 	return out, nil
 }
 
+// segmentDumps are a stage of each segment; among: other stages are dumped too.
+func (c *compiledTrace) segmentDumps(stage string, among bool) ([]dump, error) {
+	var out []dump
+	for _, s := range c.segments() {
+		d := dump{Stage: stage, Segment: s.number(), File: s.fileName(stage, ".txt")}
+		if d.Segment > 0 {
+			d.heading = s.heading()
+		}
+		switch {
+		case s.of > 1 && len(s.Program.Steps) == 0:
+			d.Text = "# nothing to compute\n"
+		case stage == "fused":
+			d.File, d.Text = s.fileName(stage, ".trace"), fusedText(s)
+		case stage == "plan":
+			text, err := s.planText(among || s.of > 1)
+			if err != nil {
+				return nil, err
+			}
+			d.Text = text
+		default:
+			d.Text = s.kernelDump(stage)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
 // kernelDump is a stage of every distinct kernel.
-func (c *compiledTrace) kernelDump(stage string) string {
+func (c *segment) kernelDump(stage string) string {
 	var b strings.Builder
 	steps := c.Steps()
 	for _, g := range groupKernels(c.regions()) {
@@ -90,14 +115,18 @@ func (a *app) writeDumps(dumps []dump) {
 			if i > 0 {
 				fmt.Fprintln(a.out)
 			}
-			fmt.Fprintln(a.out, a.style.bold("# == "+d.Stage+" =="))
+			title := d.Stage
+			if d.heading != "" {
+				title += ", " + d.heading
+			}
+			fmt.Fprintln(a.out, a.style.bold("# == "+title+" =="))
 		}
 		fmt.Fprint(a.out, strings.TrimRight(d.Text, "\n")+"\n")
 	}
 }
 
 // fusedText is the fused function with the reasons for its regions as comments.
-func fusedText(c *compiledTrace) string {
+func fusedText(c *segment) string {
 	var b strings.Builder
 	_ = c.Fused.Print(&b, ir.PrintOptions{Source: c.Parts.Comments()}) // a strings.Builder does not fail
 	return b.String()

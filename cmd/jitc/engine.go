@@ -30,6 +30,7 @@ type engineFlags struct {
 	fastMath  bool
 	verify    bool
 	dims      []string
+	buckets   []string
 }
 
 func (e *engineFlags) add(cmd *cobra.Command) {

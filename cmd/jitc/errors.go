@@ -68,7 +68,7 @@ func flagValue(cmd *cobra.Command, err error) error {
 }
 
 // textFlags are the flags that name something.
-var textFlags = []string{"dim", "dump", "executors", "expect", "input", "inputs", "out", "stance", "stats", "weights"}
+var textFlags = []string{"bucket", "dim", "dump", "executors", "expect", "input", "inputs", "out", "stance", "stats", "weights"}
 
 // checkTexts refuses flags whose value is empty, as --out "$DIR" gives where DIR
 // is not set.

@@ -18,10 +18,13 @@ import (
 const explainLong = `Explain says why the regions of a program are what they are.
 
 Without VALUE it lists the regions with the reason why their values are
-together, and counts the reasons why others were kept apart. With VALUE, a name
+together, and counts the reasons why others were kept apart; where data decides
+sizes, the regions of each segment follow its heading. With VALUE, a name
 in the trace or the name of a value after the passes, it says what became of
 that value: what the passes made of it, which executors claim or refuse it and
-why, its region, and every decision about it and its neighbours.`
+why, its region, and every decision about it and its neighbours. Values in
+bodies of control flow are found too: r.body:h is the %h in the body of %r, if
+others are called %h.`
 
 const explainExample = `  jitc explain mlp.trace
   jitc explain mlp.trace a0
@@ -43,12 +46,18 @@ func (a *app) explainCommand() *cobra.Command {
 	return cmd
 }
 
-// explanation is a compilation with the partition that made it.
+// explanation is a compilation with the partitions that made it.
 type explanation struct {
 	*compiledTrace
 	file   *trace.File
 	engine *jitc.Engine
-	parts  *fusion.Result
+	parts  []*explainedPart
+}
+
+// explainedPart is a segment with its partition.
+type explainedPart struct {
+	*segment
+	fused *fusion.Result
 }
 
 func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) error {
@@ -61,7 +70,10 @@ func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) e
 	if err != nil {
 		return err
 	}
-	e := &explanation{compiledTrace: c, file: p.file, engine: p.engine, parts: c.Parts}
+	e := &explanation{compiledTrace: c, file: p.file, engine: p.engine}
+	for _, s := range c.segments() {
+		e.parts = append(e.parts, &explainedPart{s, s.Parts})
+	}
 	if value != "" {
 		return a.explainValue(e, value)
 	}
@@ -75,6 +87,7 @@ func (a *app) explain(ctx context.Context, path, value string, f *engineFlags) e
 
 // regionWhy is a region and the reason for it.
 type regionWhy struct {
+	Segment  int      `json:"segment,omitempty"` // from 1, where there are several
 	Index    int      `json:"index"`
 	In       string   `json:"in,omitempty"` // the body of control flow that holds it
 	Kind     string   `json:"kind"`
@@ -89,11 +102,11 @@ type regionWhy struct {
 }
 
 // region explains step i of the report: a region, or control flow.
-func (e *explanation) region(i int) regionWhy {
+func (e *explainedPart) region(i int) regionWhy {
 	v, r := e.Steps()[i].Region, e.Report.Regions[i]
-	w := regionWhy{Index: i, In: r.In, Kind: r.Kind, Executor: r.Executor, Key: r.Key, Members: []string{},
+	w := regionWhy{Segment: e.number(), Index: i, In: r.In, Kind: r.Kind, Executor: r.Executor, Key: r.Key, Members: []string{},
 		Detail: r.Detail, ops: opsText(r.Ops)}
-	for _, part := range e.parts.Parts() {
+	for _, part := range e.fused.Parts() {
 		for _, g := range part.Regions {
 			if g.Value != v {
 				continue
@@ -113,15 +126,18 @@ func (e *explanation) region(i int) regionWhy {
 }
 
 // stepOf is the index of the step that computes a region.
-func (e *explanation) stepOf(v *ir.Value) int {
+func (e *explainedPart) stepOf(v *ir.Value) int {
 	return slices.IndexFunc(e.Steps(), func(s jitc.Step) bool { return s.Region == v })
 }
 
 // overview sums up all regions and decisions.
 type overview struct {
-	Function string        `json:"function"`
-	Regions  []regionWhy   `json:"regions"`
-	Reasons  []reasonCount `json:"reasons"`
+	Function string          `json:"function"`
+	Segments []segmentReport `json:"segments,omitempty"` // where data decides sizes
+	Regions  []regionWhy     `json:"regions"`
+	Reasons  []reasonCount   `json:"reasons"`
+
+	parts []*explainedPart
 }
 
 // reasonCount is how often a reason was given, the names of values aside.
@@ -133,13 +149,15 @@ type reasonCount struct {
 }
 
 func (e *explanation) overview() *overview {
-	o := &overview{Function: e.Trace.Name, Regions: []regionWhy{}, Reasons: e.reasons()}
-	for _, g := range groupKernels(e.regions()) {
-		w := e.region(g[0].Index)
-		for _, other := range g[1:] {
-			w.Like = append(w.Like, other.Index)
+	o := &overview{Function: e.Trace.Name, Segments: e.segmentReports(), Regions: []regionWhy{}, Reasons: e.reasons(), parts: e.parts}
+	for _, part := range e.parts {
+		for _, g := range groupKernels(part.regions()) {
+			w := part.region(g[0].Index)
+			for _, other := range g[1:] {
+				w.Like = append(w.Like, other.Index)
+			}
+			o.Regions = append(o.Regions, w)
 		}
-		o.Regions = append(o.Regions, w)
 	}
 	return o
 }
@@ -149,7 +167,7 @@ var valueName = regexp.MustCompile(`%[^\s,:]+`)
 func (e *explanation) reasons() []reasonCount {
 	out := []reasonCount{}
 	at := map[string]int{}
-	for _, part := range e.parts.Parts() {
+	for _, part := range e.allParts() {
 		for _, d := range part.Decisions {
 			general := valueName.ReplaceAllString(part.Reason(d), "%_")
 			key := d.Verdict.String() + general
@@ -164,6 +182,15 @@ func (e *explanation) reasons() []reasonCount {
 	return out
 }
 
+// allParts are the partitions of all segments and of the bodies in them.
+func (e *explanation) allParts() []fusion.Part {
+	var out []fusion.Part
+	for _, part := range e.parts {
+		out = append(out, part.fused.Parts()...)
+	}
+	return out
+}
+
 // subject names what a decision is about: "%h", "%h -> %a".
 func subject(parts *fusion.Result, d fusion.Decision) string {
 	if d.Consumer == nil {
@@ -173,17 +200,25 @@ func subject(parts *fusion.Result, d fusion.Decision) string {
 }
 
 func (a *app) writeOverview(o *overview) {
-	n, kernels := 0, 0
-	for _, r := range o.Regions {
-		n += 1 + len(r.Like)
-		if r.Key != "" {
-			kernels++
-		}
+	var regions []regionReport
+	for _, part := range o.parts {
+		regions = append(regions, part.regions()...)
 	}
-	fmt.Fprintf(a.out, "%s  %s, %s\n", a.style.bold("@"+o.Function), plural(n, "region"), plural(kernels, "kernel"))
-	for _, r := range o.Regions {
-		fmt.Fprintln(a.out)
-		a.writeRegionWhy(r)
+	fmt.Fprintf(a.out, "%s  %s, %s\n", a.style.bold("@"+o.Function), plural(len(regions), "region"), plural(kernelsOf(regions), "kernel"))
+	for _, part := range o.parts {
+		if part.of > 1 {
+			fmt.Fprintln(a.out)
+			a.writeHeading(part.segment)
+			if len(part.Program.Steps) == 0 {
+				fmt.Fprintln(a.out, "  nothing to compute")
+			}
+		}
+		for _, r := range o.Regions {
+			if r.Segment == part.number() {
+				fmt.Fprintln(a.out)
+				a.writeRegionWhy(r)
+			}
+		}
 	}
 	if len(o.Reasons) == 0 {
 		return

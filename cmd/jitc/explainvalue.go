@@ -14,11 +14,19 @@ type valueWhy struct {
 	Value     string         `json:"value"`
 	Text      string         `json:"text"`              // the value as printed
 	At        string         `json:"at"`                // position
+	In        string         `json:"in,omitempty"`      // the body of control flow that holds it, "r.body"
 	Became    []partWhy      `json:"became"`            // after the passes
 	Gone      string         `json:"gone,omitempty"`    // why there is nothing after the passes
 	Regions   []regionWhy    `json:"regions"`           // that compute some of it
-	ReadBy    []int          `json:"read_by,omitempty"` // regions that read it, for a parameter
+	Runs      string         `json:"runs,omitempty"`    // when, if in no region
+	ReadBy    []regionRef    `json:"read_by,omitempty"` // regions that read it, where none computes it
 	Decisions []decisionText `json:"decisions"`
+}
+
+// regionRef names a region.
+type regionRef struct {
+	Segment int `json:"segment,omitempty"` // from 1, where there are several
+	Index   int `json:"index"`
 }
 
 // partWhy is a primitive value and what the executors say of it.
@@ -41,11 +49,11 @@ type decisionText struct {
 }
 
 func (a *app) explainValue(e *explanation, name string) error {
-	v, isTrace := e.find(name)
+	v := e.find(name)
 	if v == nil {
 		return &usageError{msg: "the trace has no value %" + name, hint: e.nearValues(name)}
 	}
-	w := e.value(v, name, isTrace)
+	w := e.value(v)
 	if a.json {
 		a.writeJSON(w)
 	} else {
@@ -54,102 +62,135 @@ func (a *app) explainValue(e *explanation, name string) error {
 	return nil
 }
 
-// find looks for a value by its name in the trace, and then by its name after
-// the passes.
-func (e *explanation) find(name string) (v *ir.Value, isTrace bool) {
-	names := e.Trace.ValueNames(e.file.Source)
-	for _, v := range append(slices.Clone(e.Trace.Params), e.Trace.Values...) {
-		if names[v.ID] == "%"+name {
-			return v, true
+// find looks for a value by its name in the trace, outside of bodies first, and then
+// by its name after the passes.
+func (e *explanation) find(name string) *foundValue {
+	path, label, in := strings.Cut(name, ":")
+	if !in {
+		path, label = "", name
+	}
+	var found *foundValue
+	eachBody(e.Trace, "", func(f *ir.Func, at string) {
+		names := f.ValueNames(e.file.Source)
+		for _, v := range append(slices.Clone(f.Params), f.Values...) {
+			if found == nil && (!in || at == path) && names[v.ID] == "%"+label {
+				found = &foundValue{v, at, label, true}
+			}
+		}
+	})
+	if found != nil {
+		return found
+	}
+	for _, s := range e.scopes() {
+		for _, v := range slices.Concat(s.f.Values, s.f.Params) {
+			if (!in || s.path == path) && s.fused.Name(v) == "%"+label {
+				return &foundValue{v, s.path, label, false}
+			}
 		}
 	}
-	for _, v := range append(slices.Clone(e.Canonical.Params), e.Canonical.Values...) {
-		if e.parts.Name(v) == "%"+name {
-			return v, false
-		}
-	}
-	return nil, false
+	return nil
 }
 
 // nearValues suggests names.
 func (e *explanation) nearValues(name string) string {
 	var near, all []string
-	for _, n := range e.Trace.ValueNames(e.file.Source) {
-		if n == "" {
-			continue
+	eachBody(e.Trace, "", func(f *ir.Func, _ string) {
+		for _, n := range f.ValueNames(e.file.Source) {
+			if n == "" || slices.Contains(all, n) {
+				continue
+			}
+			all = append(all, n)
+			if len(name) > 0 && n[1] == name[0] {
+				near = append(near, n)
+			}
 		}
-		all = append(all, n)
-		if len(name) > 0 && n[1] == name[0] {
-			near = append(near, n)
-		}
-	}
+	})
 	if len(near) > 0 {
 		return "values that begin alike: " + listNames(near)
 	}
 	return "its values are " + listNames(all)
 }
 
-// value explains v, a value of the trace or of the canonical function.
-func (e *explanation) value(v *ir.Value, name string, isTrace bool) *valueWhy {
-	w := &valueWhy{Value: "%" + name, Text: valueText(v), At: v.Pos.String(), Became: []partWhy{},
-		Regions: []regionWhy{}, Decisions: []decisionText{}}
-	mine := e.traces(v, isTrace)
-	for _, p := range e.Canonical.Values {
-		if mine(p) {
-			w.Became = append(w.Became, e.part(p))
-		}
+// value explains a value of the trace or of the canonical function.
+func (e *explanation) value(v *foundValue) *valueWhy {
+	w := &valueWhy{Value: "%" + v.label, Text: valueText(v.Value), At: v.Pos.String(), In: v.path,
+		Became: []partWhy{}, Regions: []regionWhy{}, Decisions: []decisionText{}}
+	for _, s := range e.scopes() {
+		e.valueIn(w, v, s)
+	}
+	for _, s := range e.segments() {
+		e.valueBehind(w, v, s)
 	}
 	if len(w.Became) == 0 && v.Op != ir.OpParam {
-		w.Gone = e.goneIn(mine)
-	}
-	for _, g := range e.parts.Regions {
-		i := e.stepOf(g.Value)
-		if slices.ContainsFunc(g.Value.Bodies[0].Values, mine) {
-			w.Regions = append(w.Regions, e.region(i))
-		}
-		if v.Op == ir.OpParam && slices.ContainsFunc(g.Value.Args, mine) {
-			w.ReadBy = append(w.ReadBy, i)
-		}
-	}
-	for _, c := range e.parts.Control {
-		if mine(c.Of) {
-			w.Regions = append(w.Regions, e.region(e.stepOf(c.Value)))
-		}
-	}
-	for _, d := range e.parts.Decisions {
-		if mine(d.Producer) || d.Consumer != nil && mine(d.Consumer) {
-			w.Decisions = append(w.Decisions, decisionText{subject(e.parts, d), d.Verdict.String(), e.parts.Reason(d)})
-		}
+		w.Gone = e.goneIn(v)
 	}
 	return w
 }
 
-// traces is the predicate for what v became: values with its name, and those
-// with its position, which passes hand down.
-func (e *explanation) traces(v *ir.Value, isTrace bool) func(*ir.Value) bool {
-	return func(p *ir.Value) bool {
-		if p.Op == ir.OpParam || v.Op == ir.OpParam {
-			return p.Op == v.Op && p.Name == v.Name
+// valueIn adds what became of a value in one partition.
+func (e *explanation) valueIn(w *valueWhy, v *foundValue, s scope) {
+	mine := func(p *ir.Value) bool { return v.is(p, s.path) }
+	reads := func(region *ir.Value) bool {
+		return v.readFrom() && slices.ContainsFunc(region.Args, func(p *ir.Value) bool { return v.isParam(p, s.path) })
+	}
+	for _, p := range s.f.Values {
+		if mine(p) {
+			w.Became = append(w.Became, e.part(p, s.fused.Name(p)))
 		}
-		if !isTrace && v.Name == "" {
-			return p == v
+	}
+	for _, g := range s.fused.Regions {
+		i := s.stepOf(g.Value)
+		if slices.ContainsFunc(g.Members, mine) || slices.ContainsFunc(g.Value.Bodies[0].Values, mine) {
+			w.Regions = append(w.Regions, s.region(i))
 		}
-		return v.Name != "" && p.Name == v.Name || isTrace && v.Pos.IsKnown() && p.Pos == v.Pos
+		if reads(g.Value) {
+			w.ReadBy = append(w.ReadBy, regionRef{s.number(), i})
+		}
+	}
+	for _, c := range s.fused.Control {
+		if mine(c.Of) {
+			w.Regions = append(w.Regions, s.region(s.stepOf(c.Value)))
+		}
+		if reads(c.Value) {
+			w.ReadBy = append(w.ReadBy, regionRef{s.number(), s.stepOf(c.Value)})
+		}
+	}
+	for _, d := range s.fused.Decisions {
+		if mine(d.Producer) || d.Consumer != nil && mine(d.Consumer) {
+			w.Decisions = append(w.Decisions, decisionText{inText(s.path) + subject(s.fused, d), d.Verdict.String(), s.fused.Reason(d)})
+		}
+	}
+}
+
+// valueBehind adds that a value runs behind a segment, to find sizes in data.
+func (e *explanation) valueBehind(w *valueWhy, v *foundValue, s *segment) {
+	for _, d := range s.definers {
+		if v.is(d, "") {
+			w.Became = append(w.Became, e.part(d, "%"+orText(d.Name, "-")))
+			w.Runs = fmt.Sprintf("between segments %d and %d of %d, and defines %s for what follows: its size is found in data, so it is in no region",
+				s.index, s.index+1, s.of, strings.Join(ir.Defines(d), ", "))
+		}
 	}
 }
 
 // goneIn names the pass after which nothing of a value is left.
-func (e *explanation) goneIn(mine func(*ir.Value) bool) string {
+func (e *explanation) goneIn(v *foundValue) string {
+	has := func(f *ir.Func) (found bool) {
+		eachBody(f, "", func(body *ir.Func, path string) {
+			found = found || slices.ContainsFunc(body.Values, func(p *ir.Value) bool { return v.is(p, path) })
+		})
+		return found
+	}
 	for _, p := range e.passes {
-		if slices.ContainsFunc(p.before.Values, mine) && !slices.ContainsFunc(p.after.Values, mine) {
+		if has(p.before) && !has(p.after) {
 			return fmt.Sprintf("nothing is left of it after the pass %s: it was constant, equal to another value, or not needed", p.name)
 		}
 	}
 	return "no value after the passes has its name or position"
 }
 
-func (e *explanation) part(p *ir.Value) partWhy {
-	w := partWhy{Name: e.parts.Name(p), Text: valueText(p), Claims: []claimWhy{}}
+func (e *explanation) part(p *ir.Value, name string) partWhy {
+	w := partWhy{Name: name, Text: valueText(p), Claims: []claimWhy{}}
 	for _, x := range e.engine.Executors() {
 		c := x.Claim(p)
 		level := c.Level.String()
@@ -168,10 +209,10 @@ func valueText(v *ir.Value) string { return v.Type.String() + " = " + v.Op.Strin
 
 func (a *app) writeValueWhy(w *valueWhy) {
 	fmt.Fprintf(a.out, "%s: %s  at %s\n", a.style.bold(w.Value), w.Text, w.At)
+	a.item("in", bodyText(w.In))
 	a.item("gone", w.Gone)
-	if len(w.ReadBy) > 0 {
-		a.item("read by", "region "+intsText(w.ReadBy))
-	}
+	a.item("runs", w.Runs)
+	a.item("read by", refsText(w.ReadBy))
 	if len(w.Became) > 0 {
 		fmt.Fprintln(a.out)
 		t := &table{head: []string{"after the passes", "value", "executors"}}
@@ -180,8 +221,11 @@ func (a *app) writeValueWhy(w *valueWhy) {
 		}
 		t.write(a.out, a.style)
 	}
-	for _, r := range w.Regions {
+	for i, r := range w.Regions {
 		fmt.Fprintln(a.out)
+		if r.Segment > 0 && (i == 0 || w.Regions[i-1].Segment != r.Segment) {
+			fmt.Fprintln(a.out, a.style.bold(fmt.Sprintf("segment %d", r.Segment)))
+		}
 		a.writeRegionWhy(r)
 	}
 	if len(w.Decisions) == 0 {
@@ -194,6 +238,23 @@ func (a *app) writeValueWhy(w *valueWhy) {
 			fmt.Fprintln(a.out, "    "+l)
 		}
 	}
+}
+
+// refsText lists regions: "region 0 3", "region 0 of segment 1, region 2 of segment 2".
+func refsText(refs []regionRef) string {
+	var ids []int
+	var parts []string
+	for _, r := range refs {
+		ids = append(ids, r.Index)
+		parts = append(parts, fmt.Sprintf("region %d of segment %d", r.Index, r.Segment))
+	}
+	switch {
+	case len(refs) == 0:
+		return ""
+	case refs[0].Segment == 0:
+		return "region " + intsText(ids)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // intsText prints numbers with spaces between.

@@ -31,7 +31,7 @@ complete or not at all.`
 const fmtExample = `  jitc fmt mlp.trace
   jitc fmt -w *.trace
   jitc fmt -l *.trace
-  generator | jitc fmt -`
+  jitc fmt - < mlp.trace`
 
 func (a *app) fmtCommand() *cobra.Command {
 	f := &fmtFlags{}

@@ -162,7 +162,7 @@ func (p *program) function(given map[string]int64) *jitc.Function {
 		if p.functions == nil {
 			p.functions = map[string]*jitc.Function{}
 		}
-		p.functions[key] = p.engine.FunctionAt(p.file.Func, maps.Clone(given))
+		p.functions[key] = p.engine.FunctionAt(p.file.Func, maps.Clone(given), p.options...)
 	}
 	return p.functions[key]
 }

@@ -87,12 +87,12 @@ func regionName(v *ir.Value) string {
 	return "-"
 }
 
-func (c *compiledTrace) planText(among bool) (string, error) {
+func (c *segment) planText(among bool) (string, error) {
 	if c.plan == nil && among {
-		return "there is no memory plan without sizes: give --dim " + listNames(c.Trace.Facts.Syms()) + "\n", nil
+		return "there is no memory plan without sizes: give --dim SYM=N for " + listNames(c.unknown) + "\n", nil
 	}
 	if c.plan == nil {
-		return "", &usageError{msg: "the memory plan needs every size", hint: "give --dim SYM=N for " + listNames(c.Trace.Facts.Syms())}
+		return "", &usageError{msg: "the memory plan needs every size", hint: "give --dim SYM=N for " + listNames(c.unknown)}
 	}
 	return c.plan.text(), nil
 }

@@ -50,6 +50,12 @@ calls by how they found their program, what it was compiled for and why, what
 each stage cost, the recordings that it keeps. --stats=prometheus prints that in
 the format that Prometheus reads, and nothing else.
 
+--bucket pads a size, so that one recording serves all sizes of a bucket:
+B=8,16,32 lists them, B=pow2 and B=pow2:16 are powers of two (from 16 on), and
+B=step:16 multiples. Results are those of the true size. What padding could
+spoil is masked, or the op in the way is an error; jitc compile --bucket lists
+the masks.
+
 --stance says what a call may do beside running a program that its guards let it
 into: default (compile one), reference (evaluate the ops by their definitions),
 no-recompile, fail-on-recompile, eager-then-compile, differentiating.`
@@ -59,6 +65,7 @@ const runExample = `  jitc run mlp.trace --dim B=8
   jitc run mlp.trace --dim B=8 --expect mlp.B=8.npz --rtol 1e-3
   jitc run gpt2.trace --repeat 10 --stats --out result.npz
   jitc run mlp.trace --dim B=1..8 --stats
+  jitc run mlp.trace --dim B=1..8 --bucket B=pow2
   jitc run mlp.trace --dim B=8 --stance reference`
 
 func (a *app) runCommand() *cobra.Command {
@@ -69,6 +76,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	f.inputs.add(cmd)
 	f.engine.addDims(cmd)
+	f.engine.addBuckets(cmd)
 	f.engine.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.expect, "expect", "", "`FILE` of expected results")
@@ -98,6 +106,7 @@ type runReport struct {
 	Median   time.Duration    `json:"median"` // ns
 	Stance   string           `json:"stance,omitempty"`
 	Turns    []turnReport     `json:"turns,omitempty"` // at several sizes; the other figures are then of the first
+	Padding  *paddingReport   `json:"padding,omitempty"`
 	Results  []resultReport   `json:"results"`
 	Expect   *expectation     `json:"expect,omitempty"`
 	Out      string           `json:"out,omitempty"`
@@ -260,6 +269,10 @@ func (a *app) writeRun(r *runReport) {
 	}
 	a.writeTitle(r.Function, r.Sizes, more...)
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Kernels, r.By))
+	if p := r.Padding; p != nil {
+		a.runItem("pads", p.bucketsText())
+		a.runItem("results", p.exactText())
+	}
 	if len(r.Turns) > 0 {
 		a.writeTurns(r)
 	} else {
@@ -276,6 +289,14 @@ func (a *app) writeRun(r *runReport) {
 	}
 	if r.Stats != nil {
 		a.writeStats(r.Stats)
+	}
+}
+
+// runItem prints a labelled text under the title, wrapped.
+func (a *app) runItem(label, text string) {
+	for _, l := range wrap(text, columns-11) {
+		fmt.Fprintf(a.out, "  %-7s  %s\n", label, l)
+		label = ""
 	}
 }
 

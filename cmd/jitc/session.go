@@ -19,6 +19,9 @@ type program struct {
 	engine *jitc.Engine
 	dims   map[string]int64 // of --dim
 
+	padding *jitc.Padding // what --bucket made of the trace; nil without
+	options []jitc.FuncOption
+
 	functions map[string]*jitc.Function // by the sizes given that arguments do not decide
 }
 
@@ -36,16 +39,29 @@ func (a *app) open(path string, f *engineFlags, dumps bool) (*program, error) {
 	if err := checkDims(path, file.Func.Facts, dims); err != nil {
 		return nil, err
 	}
+	padded, err := f.paddedDims()
+	if err != nil {
+		return nil, err
+	}
 	engine, err := f.open(dumps)
 	if err != nil {
 		return nil, err
 	}
-	return &program{a: a, file: file, engine: engine, dims: dims}, nil
+	p := &program{a: a, file: file, engine: engine, dims: dims}
+	if err := p.usePadding(padded); err != nil {
+		engine.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // observe compiles the program and keeps what every pass made of it.
 func (p *program) observe(ctx context.Context) (*compiledTrace, error) {
-	return p.a.observe(ctx, p.engine, p.file.Func)
+	f := p.file.Func
+	if p.padding != nil {
+		f = p.padding.F
+	}
+	return p.a.observe(ctx, p.engine, f)
 }
 
 // with makes the program's arguments.
@@ -78,10 +94,14 @@ func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Admission, err
 	if err != nil {
 		return nil, nil, fault{err}
 	}
-	if err := checkSizes(c, s.sizes); err != nil {
+	sizes, err := s.padded(s.sizes)
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.a.checkTensors(c, s.sizes); err != nil {
+	if err := checkSizes(c, sizes); err != nil {
+		return nil, nil, err
+	}
+	if err := s.a.checkTensors(c, sizes); err != nil {
 		return nil, nil, err
 	}
 	entry, err := s.fn.Lookup(ctx, s.args...)
@@ -92,6 +112,15 @@ func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Admission, err
 		return c, entry, nil
 	}
 	return c, entry, s.a.checkRun(c, entry.Recording)
+}
+
+// padded are the sizes that the program runs at for some sizes.
+func (p *program) padded(sizes map[string]int64) (map[string]int64, error) {
+	if p.padding == nil {
+		return sizes, nil
+	}
+	out, err := p.padding.Bucket(sizes)
+	return out, p.paddingError(err)
 }
 
 // run runs the function n times and keeps the results of the last.
@@ -107,7 +136,10 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Bind, Runs: n}
 	var results []*tensor.Tensor
 	if rec := entry.Recording; rec != nil {
-		r.recorded, r.Arena, results = true, rec.Arena, rec.Results()
+		r.recorded, r.Arena, r.Padding = true, rec.Arena, s.paddingReport(c, s.sizes)
+		if s.padding == nil { // else results are smaller than the recording's
+			results = rec.Results()
+		}
 	}
 	times := make([]time.Duration, 0, min(n, 1<<16))
 	s.a.progress.start("running @%s", s.name)

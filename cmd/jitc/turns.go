@@ -101,10 +101,11 @@ func dimsOf(sizes map[string]int64) []string {
 // turnReport is the runs at one of several sizes.
 type turnReport struct {
 	Sizes  map[string]int64 `json:"sizes"`
-	Record time.Duration    `json:"record"` // ns
-	Arena  int              `json:"arena"`  // bytes
-	Min    time.Duration    `json:"min"`    // ns
-	Median time.Duration    `json:"median"` // ns
+	Padded map[string]int64 `json:"padded,omitempty"` // what --bucket makes of them
+	Record time.Duration    `json:"record"`           // ns
+	Arena  int              `json:"arena"`            // bytes
+	Min    time.Duration    `json:"min"`              // ns
+	Median time.Duration    `json:"median"`           // ns
 }
 
 // runTurns runs one function at several sizes, one after the other.
@@ -124,9 +125,21 @@ func (p *program) runTurns(ctx context.Context, f *runFlags, turns []map[string]
 		if r == nil {
 			r = one
 		}
-		r.Turns = append(r.Turns, turnReport{s.sizes, one.Link, one.Arena, one.Min, one.Median})
+		turn := turnReport{Sizes: s.sizes, Record: one.Link, Arena: one.Arena, Min: one.Min, Median: one.Median}
+		if p.padding != nil {
+			turn.Padded, _ = p.padded(s.sizes) // it ran, so they have buckets
+		}
+		r.Turns = append(r.Turns, turn)
 	}
 	r.Sizes, r.Results = nil, []resultReport{}
+	if r.Padding != nil { // of the first size
+		for i := range r.Padding.Buckets {
+			r.Padding.Buckets[i].Size, r.Padding.Buckets[i].Padded = nil, nil
+		}
+		if len(r.Padding.Rounded) == 0 {
+			r.Padding.Exact, r.Padding.Other = nil, nil
+		}
+	}
 	return s, r, nil
 }
 
@@ -152,7 +165,11 @@ func (p *program) checkTurns(path string, f *runFlags, turns []map[string]int64)
 func (a *app) writeTurns(r *runReport) {
 	t := &table{head: []string{"sizes", ">record", ">min", ">median", ">arena"}, inset: 2}
 	for _, x := range r.Turns {
-		t.add(sizesText(x.Sizes), timeText(x.Record), timeText(x.Min), timeText(x.Median), byteText(float64(x.Arena)))
+		sizes := sizesText(x.Sizes)
+		if x.Padded != nil {
+			sizes += " at " + sizesText(x.Padded)
+		}
+		t.add(sizes, timeText(x.Record), timeText(x.Min), timeText(x.Median), byteText(float64(x.Arena)))
 	}
 	fmt.Fprintln(a.out)
 	t.write(a.out, a.style)

@@ -167,7 +167,14 @@ func (g *emitter) loadVector(v codegen.Val, in *codegen.Inst, a *access) {
 	if g.p.z {
 		k := g.liveMask(in)
 		m := g.address(in.Acc)
-		g.widen(v, in, a.dtype, operand{mem: true, m: m, f: zeroing(k)})
+		src := operand{mem: true, m: m, f: zeroing(k)}
+		if in.Pred != codegen.None && !g.p.vals[v].mask {
+			d, l := g.def(v), g.vlOf(kindOf(in.Type))
+			g.ifLive(d, l, k, func() { g.op(loadOp(a.dtype), l, d, 0, src) })
+			g.decodeBits(d, a.dtype, l)
+			return
+		}
+		g.widen(v, in, a.dtype, src)
 		return
 	}
 	mask, masked := g.liveVector(in)
@@ -185,6 +192,29 @@ func (g *emitter) loadVector(v codegen.Val, in *codegen.Inst, a *access) {
 	default:
 		g.loadLanes(v, in, a)
 	}
+}
+
+// ifLive zeroes d and jumps over its load where no lane of k is live: what a
+// concat or a pad does not read often lies outside all memory, and a processor
+// takes hundreds of cycles to suppress each such fault. load takes no registers.
+func (g *emitter) ifLive(d asm.V, l asm.VL, k asm.K, load func()) {
+	skip := g.NewLabel()
+	g.zero(d, l)
+	g.KK(asm.KORTESTW, k, k)
+	g.Jcc(asm.E, skip)
+	load()
+	g.Bind(skip)
+}
+
+// loadOp loads the elements, or the bits that decodeBits makes elements of.
+func loadOp(dt tensor.DType) asm.Op {
+	switch dt.Size() {
+	case 8:
+		return asm.VMOVUPDld
+	case 4:
+		return asm.VMOVUPSld
+	}
+	return extends[dt]
 }
 
 // loadUniform loads one element into all lanes.
@@ -222,11 +252,18 @@ func (g *emitter) loadUniform(v codegen.Val, in *codegen.Inst, a *access) {
 // spreadZ broadcasts the element at m on AVX-512, zero where k is not set.
 func (g *emitter) spreadZ(v codegen.Val, in *codegen.Inst, dt tensor.DType, m asm.Mem, k asm.K) {
 	f := zeroing(k)
-	switch dt.Size() {
-	case 8:
-		g.RM(asm.VPBROADCASTQ, g.vl(v), g.def(v), 0, m, f)
-	case 4:
-		g.RM(asm.VBROADCASTSS, g.vl(v), g.def(v), 0, m, f)
+	switch size := dt.Size(); {
+	case size >= 4:
+		op, d := asm.VBROADCASTSS, g.def(v)
+		if size == 8 {
+			op = asm.VPBROADCASTQ
+		}
+		load := func() { g.RM(op, g.vl(v), d, 0, m, f) }
+		if in.Pred == codegen.None {
+			load()
+		} else {
+			g.ifLive(d, g.vl(v), k, load)
+		}
 	default:
 		op := asm.VPBROADCASTB
 		if dt.Size() == 2 {
