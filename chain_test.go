@@ -170,6 +170,8 @@ func TestChainReusesRecordings(t *testing.T) {
 		got := requireSameAsEval(t, fn, f, []*tensor.Tensor{x, y})
 		require.Equal(t, []int{3, 3}, got[1].Shape())
 	}
+	require.Equal(t, "data decides sizes: each of 2 segments is recorded by itself", fn.Stats().Entries[0].Unrecorded)
+	require.Equal(t, 2, fn.Stats().Entries[0].Recordings)
 	stats := compiledChain(t, fn).Stats()
 	require.Len(t, stats, 2)
 	assert.EqualValues(t, 2, stats[0].Hits)

@@ -39,7 +39,7 @@ func Example_traced() {
 	// [1 2] 1 entries
 	// [2 2] 2 entries
 	// [5 2] 2 entries
-	// entry 0 needs x.size(0) == 1; x.size(0) is 2 (example_api_test.go:23:1)
+	// entry 0 needs x.size(0) == 1; x.size(0) is 2 (example_api_test.go:23)
 	// func @layer(%p.W: f32[3,2], %p.B: f32[2], %x: f32[s0,3]) -> f32[s0,2]
 	//     where s0 >= 0 {
 	//   %0: f32[s0,2] = matmul(%x, %p.W)

@@ -80,7 +80,7 @@ func functionName(pc uintptr) string {
 // functionPos is the line on which a Go function begins.
 func functionPos(pc uintptr) ir.Pos {
 	file, line := goruntime.FuncForPC(pc).FileLine(pc)
-	return ir.Pos{File: filepath.Base(file), Line: line, Col: 1}
+	return ir.Pos{File: filepath.Base(file), Line: line}
 }
 
 // Name is the function's name.

@@ -210,8 +210,8 @@ func (p *parser) bodies(b *Builder, v *Value, opAt token) error {
 	return nil
 }
 
-// position parses `at "file":line:col`, which overrides the text's own position,
-// or `at -`, which says that there is none.
+// position parses `at "file":line:col`, which overrides the text's own position and
+// may lack the column, or `at -`, which says that there is none.
 func (p *parser) position(v *Value) error {
 	if !p.accept("at") {
 		return nil
@@ -230,6 +230,9 @@ func (p *parser) position(v *Value) error {
 	}
 	var n [2]int
 	for i := range n {
+		if i == 1 && !p.is(":") {
+			break
+		}
 		if err := p.expect(":"); err != nil {
 			return err
 		}

@@ -199,7 +199,11 @@ func (p *printer) position(v *Value) string {
 	case !v.Pos.IsKnown():
 		return " at -"
 	}
-	return fmt.Sprintf(" at %q:%d:%d", v.Pos.File, v.Pos.Line, max(v.Pos.Col, 1))
+	at := fmt.Sprintf(" at %q:%d", v.Pos.File, v.Pos.Line)
+	if v.Pos.Col > 0 {
+		at += fmt.Sprintf(":%d", v.Pos.Col)
+	}
+	return at
 }
 
 func resultsString(ts []Type) string {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -111,6 +112,7 @@ type EntryStats struct {
 	Cost       []StageCost   `json:"cost"`
 	Compile    time.Duration `json:"compile"` // ns, the sum of Cost
 	Recordings int           `json:"recordings"`
+	Unrecorded string        `json:"unrecorded,omitempty"` // why a call is not one recording; empty if it is
 	Code       int           `json:"code"`  // bytes of machine code
 	Arena      int           `json:"arena"` // bytes that the largest recording's run takes of the shared arena
 	LastUse    time.Time     `json:"last_use"`
@@ -192,7 +194,24 @@ func (e *Entry) stats(c *Cache) EntryStats {
 	for _, r := range e.recordings {
 		s.Arena = max(s.Arena, r.rec.Arena+r.rec.Scratch)
 	}
+	e.unrecorded(&s)
 	return s
+}
+
+// unrecorded says why calls of the entry are not one recording, where that is so.
+func (e *Entry) unrecorded(s *EntryStats) {
+	p := e.program.Load()
+	switch {
+	case p == nil:
+		s.Unrecorded = "it is not compiled: its trace is evaluated"
+	case p.Chain != nil:
+		segments := p.Chain.Stats()
+		s.Unrecorded = fmt.Sprintf("data decides sizes: each of %d segments is recorded by itself", len(segments))
+		for _, x := range segments {
+			s.Recordings += x.Recordings
+			s.Arena = max(s.Arena, x.Bytes)
+		}
+	}
 }
 
 // String is the statistics as JSON.

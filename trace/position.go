@@ -38,7 +38,7 @@ func caller() ir.Pos {
 		for {
 			f, more := frames.Next()
 			if f.Function != "" && !own(f.Function) {
-				return ir.Pos{File: filepath.Base(f.File), Line: f.Line, Col: 1}
+				return ir.Pos{File: filepath.Base(f.File), Line: f.Line}
 			}
 			if !more {
 				break

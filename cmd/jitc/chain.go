@@ -45,6 +45,9 @@ func (s *session) runChain(ctx context.Context, c *jitc.Compiled, err error, n i
 	s.a.progress.start("running @%s", s.name)
 	defer s.a.progress.stop()
 	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
 		s.a.progress.update("running @%s, %d of %d", s.name, i+1, n)
 		start := time.Now()
 		if results, err = s.fn.Call(ctx, s.args...); err != nil {

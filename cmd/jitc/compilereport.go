@@ -168,11 +168,11 @@ func (a *app) writeCompiled(c *compiledTrace, each bool) {
 // writeSegment prints the regions and the plan's totals of a segment.
 func (a *app) writeSegment(s *segment, each bool) {
 	a.writeHeading(s)
-	if len(s.Program.Steps) > 0 {
-		a.writeRegions(s, each)
-	} else {
+	if s.of > 1 && len(s.Program.Steps) == 0 {
 		fmt.Fprintln(a.out, "  nothing to compute")
+		return
 	}
+	a.writeRegions(s, each)
 	switch {
 	case s.plan != nil:
 		fmt.Fprintln(a.out)
@@ -180,7 +180,7 @@ func (a *app) writeSegment(s *segment, each bool) {
 	case s.of == 1:
 		fmt.Fprintln(a.out)
 		fmt.Fprintln(a.out, a.style.dim("for bytes, flops and the memory plan give --dim SYM=N for "+listNames(s.unknown)))
-	case len(s.Program.Steps) > 0:
+	default:
 		fmt.Fprintln(a.out, a.style.dim("its plan depends on "+listNames(s.unknown)+": give --dim SYM=N"))
 	}
 }

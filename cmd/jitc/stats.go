@@ -66,6 +66,9 @@ func (a *app) writeEntry(e *rt.EntryStats) {
 	}
 	a.item("code", byteText(float64(e.Code)))
 	a.item("keeps", fmt.Sprintf("%s, the largest with an arena of %s", plural(e.Recordings, "recording"), byteText(float64(e.Arena))))
+	if e.Unrecorded != "" {
+		a.item("replays", e.Unrecorded)
+	}
 }
 
 func atText(at string) string {

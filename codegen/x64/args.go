@@ -187,11 +187,15 @@ func (c *Code) SetTile(args unsafe.Pointer, stride int64) {
 		if !f.streams[s].tile {
 			continue
 		}
-		row := f.outer[len(f.outer)-2]
+		row, step := f.outer[len(f.outer)-2], stride*f.streams[s].esize
 		for i := range l.nOuter {
 			if l.levels[i].axis == row {
-				*word(args, l.levels[i].step[s]) = stride * f.streams[s].esize
+				*word(args, l.levels[i].step[s]) = step
 			}
+		}
+		if t := f.tile; t != nil && t.axis == row { // transposed loads step along the rows
+			span := step * int64(f.lanes)
+			*word(args, t.back[s]), *word(args, t.ahead[s]) = -span, span
 		}
 	}
 }

@@ -20,16 +20,19 @@ import (
 type Pos struct {
 	File string
 	Line int // from 1
-	Col  int // from 1, in bytes
+	Col  int // from 1, in bytes; 0 where it is unknown, as in Go programs
 }
 
 // IsKnown reports whether the position names a line.
 func (p Pos) IsKnown() bool { return p.Line > 0 }
 
-// String prints file:line:col, or "-".
+// String prints file:line:col, file:line where the column is unknown, or "-".
 func (p Pos) String() string {
 	if !p.IsKnown() {
 		return "-"
+	}
+	if p.Col == 0 {
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
