@@ -75,10 +75,11 @@ func (a *activation) gather() error {
 		c.Tensors = append(c.Tensors, h)
 	}
 	for _, p := range a.sink.Frozen {
-		if p == nil {
-			return fmt.Errorf("@%s: a frozen argument is nil: expected what Freeze made", a.f.name)
+		h := (*frozenHeader)(p)
+		if h == nil || h.set == nil {
+			return fmt.Errorf("@%s: a frozen argument is nil or empty: expected what Freeze made", a.f.name)
 		}
-		c.Frozen = append(c.Frozen, (*frozenHeader)(p).set)
+		c.Frozen = append(c.Frozen, h.set)
 	}
 	c.Consts = a.sink.Consts
 	return nil
@@ -88,6 +89,9 @@ func (a *activation) gather() error {
 func notConcrete(t *trace.Tensor) error {
 	if err := t.Err(); err != nil {
 		return err
+	}
+	if !t.Traced() {
+		return errors.New("an empty tensor: expected one that From, FromHost or a call made, got new(Tensor)")
 	}
 	return errors.New("a compiled function is called while another is traced: expected concrete tensors; call the Go function itself there")
 }

@@ -1,6 +1,7 @@
 package jitc
 
 import (
+	"fmt"
 	"slices"
 
 	"jitc/ir"
@@ -12,10 +13,17 @@ import (
 // recording serves them all: Bucket("B", PowersOfTwo(16)). The symbol is
 // that of a mark or of a trace file. The results are those of the true size: with
 // the same bits where no sum runs over the dimension and the same code runs at both
-// sizes (Function.Sizes tells where it changes), up to rounding elsewhere. A function in which padding could reach a result is an error, a
-// *padding.Refusal, that names the op in the way.
+// sizes (Function.Sizes tells where it changes), up to rounding elsewhere. A
+// function in which padding could reach a result is an error, a *padding.Refusal,
+// that names the op in the way.
 func Bucket(sym string, buckets rt.Buckets) FuncOption {
-	return func(o *funcOptions) { o.buckets = append(o.buckets, rt.PaddedDim{Sym: sym, Buckets: buckets}) }
+	return func(o *funcOptions) {
+		if buckets == nil {
+			o.wrong(fmt.Errorf("bucket %s: expected buckets, as Listed, PowersOfTwo or Steps make, got nil", sym))
+			return
+		}
+		o.buckets = append(o.buckets, rt.PaddedDim{Sym: sym, Buckets: buckets})
+	}
 }
 
 // Listed buckets are the given sizes.

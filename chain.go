@@ -51,13 +51,13 @@ func (w *walk) linkChain() (err error) {
 		segments[k] = rt.ChainSegment{Program: c.Program, Params: s.Params, Results: s.Results, Definers: s.Definers}
 		w.c.Segments = append(w.c.Segments, c)
 	}
-	w.c.Chain, err = rt.NewChain(w.c.Canonical, segments, w.engine.recordings())
+	w.c.Chain, err = rt.NewChain(w.c.Canonical, segments, w.recordings())
 	return err
 }
 
 // recordings bounds those of each segment of a chain.
-func (e *Engine) recordings() int {
-	if n := e.opts.Limits.Recordings; n > 0 {
+func (w *walk) recordings() int {
+	if n := w.limits.Recordings; n > 0 {
 		return n
 	}
 	return rt.DefaultRecordings

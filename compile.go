@@ -18,7 +18,8 @@ import (
 	rt "jitc/runtime"
 )
 
-// Compiled is a trace with everything that compiling made of it.
+// Compiled is a trace with everything that compiling made of it. It must not be
+// changed.
 type Compiled struct {
 	Trace     *ir.Func // as given
 	Canonical *ir.Func // primitives, after the passes
@@ -38,7 +39,12 @@ type Compiled struct {
 //
 // obs, if not nil, sees the function before and after every pass.
 func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (*Compiled, error) {
-	w := &walk{engine: e, c: &Compiled{Trace: f, Report: &Report{}}}
+	return e.compile(ctx, f, obs, e.opts.Limits)
+}
+
+// compile is Compile for a function of these limits.
+func (e *Engine) compile(ctx context.Context, f *ir.Func, obs passes.Observer, limits rt.Limits) (*Compiled, error) {
+	w := &walk{engine: e, limits: limits, c: &Compiled{Trace: f, Report: &Report{}}}
 	stages := []struct {
 		name string
 		run  func(context.Context) error
@@ -66,6 +72,7 @@ func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (
 // walk carries one compilation.
 type walk struct {
 	engine *Engine
+	limits rt.Limits // of the function
 	c      *Compiled
 	steps  map[*ir.Value]rt.Step // of the regions, those in bodies too
 	hits   map[*ir.Value]bool    // regions whose kernel was there already

@@ -29,7 +29,8 @@ func Func1[A, R any](e *Engine, fn func(A) R, opts ...FuncOption) *F1[A, R] {
 	return &F1[A, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F1[A, R]) Call(ctx context.Context, a A) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -78,7 +79,8 @@ func Func2[A, B, R any](e *Engine, fn func(A, B) R, opts ...FuncOption) *F2[A, B
 	return &F2[A, B, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F2[A, B, R]) Call(ctx context.Context, a A, b B) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -129,7 +131,8 @@ func Func3[A, B, C, R any](e *Engine, fn func(A, B, C) R, opts ...FuncOption) *F
 	return &F3[A, B, C, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F3[A, B, C, R]) Call(ctx context.Context, a A, b B, c C) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -182,7 +185,8 @@ func Func4[A, B, C, D, R any](e *Engine, fn func(A, B, C, D) R, opts ...FuncOpti
 	return &F4[A, B, C, D, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F4[A, B, C, D, R]) Call(ctx context.Context, a A, b B, c C, d D) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -237,7 +241,8 @@ func Func5[A, B, C, D, E, R any](e *Engine, fn func(A, B, C, D, E) R, opts ...Fu
 	return &F5[A, B, C, D, E, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F5[A, B, C, D, E, R]) Call(ctx context.Context, a A, b B, c C, d D, e E) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -294,7 +299,8 @@ func Func6[A, B, C, D, E, F, R any](e *Engine, fn func(A, B, C, D, E, F) R, opts
 	return &F6[A, B, C, D, E, F, R]{newTraced(e, fn, args, reflect.TypeFor[R](), run, opts)}
 }
 
-// Call computes the function; the tensors of the result are new.
+// Call computes the function; the tensors of the result are new. ctx carries the
+// stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *F6[A, B, C, D, E, F, R]) Call(ctx context.Context, a A, b B, c C, d D, e E, f F) (R, error) {
 	var out R
 	call := fn.untyped.begin()

@@ -2,12 +2,15 @@ package jitc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
 	"jitc/ir"
 	"jitc/ir/call"
+	"jitc/ir/dim"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
 	"jitc/runtime/guard"
@@ -24,6 +27,8 @@ type Function struct {
 	cache   *rt.Cache
 	schema  *call.Schema
 	buckets []rt.PaddedDim
+	limits  rt.Limits
+	err     error                    // why it cannot be called
 	padding func() (*Padding, error) // what the buckets make of the trace, once
 	calls   sync.Pool                // of *traceCall
 
@@ -37,7 +42,9 @@ type traceCall struct {
 	stripe uint32
 }
 
-// Function makes a trace callable. Nothing is compiled yet.
+// Function makes a trace callable. Nothing is compiled yet. f must not be changed
+// from here on. Of the options Bucket, WithLimits and WithStance have a meaning for
+// a trace; the others say how Go functions are traced.
 func (e *Engine) Function(f *ir.Func, opts ...FuncOption) *Function {
 	return e.FunctionAt(f, nil, opts...)
 }
@@ -45,12 +52,22 @@ func (e *Engine) Function(f *ir.Func, opts ...FuncOption) *Function {
 // FunctionAt is Function with given values for symbols that no parameter's
 // shape mentions alone.
 func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64, opts ...FuncOption) *Function {
-	var o funcOptions
-	for _, opt := range opts {
-		opt(&o)
+	o, sizes := chosen(opts), maps.Clone(sizes)
+	if f == nil {
+		f = &ir.Func{Name: "nil", Facts: dim.NewFacts()}
+		o.wrong(errors.New("expected a trace, got nil"))
 	}
-	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1), schema: &call.Schema{}, buckets: o.buckets}
-	fn.padding = sync.OnceValues(func() (*Padding, error) { return rewritten(f, o.buckets) })
+	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1), schema: &call.Schema{},
+		buckets: o.buckets, limits: e.limits(&o)}
+	if o.err != nil {
+		fn.err = fmt.Errorf("@%s: %w", f.Name, o.err)
+	}
+	fn.padding = sync.OnceValues(func() (*Padding, error) {
+		if fn.err != nil {
+			return nil, fn.err
+		}
+		return rewritten(f, o.buckets)
+	})
 	fn.schema.Tensors = append(fn.schema.Tensors, f.ValueNames(nil)[:len(f.Params)]...)
 	for _, s := range slices.Sorted(maps.Keys(sizes)) {
 		fn.consts = append(fn.consts, call.IntConst(sizes[s]))
@@ -76,7 +93,7 @@ func (fn *Function) Compiled(ctx context.Context) (*Compiled, error) {
 		if err != nil {
 			return nil, err
 		}
-		c, err := fn.engine.Compile(ctx, f, nil)
+		c, err := fn.engine.compile(ctx, f, nil, fn.limits)
 		if err != nil {
 			return nil, err
 		}
@@ -93,6 +110,9 @@ func (t fromTrace) Schema(*call.Call) *call.Schema { return t.fn.schema }
 
 // Trace is the trace, if the call fits it.
 func (t fromTrace) Trace(_ context.Context, c *call.Call, _ *rt.Spec) (*rt.Traced, error) {
+	if t.fn.err != nil {
+		return nil, t.fn.err
+	}
 	if _, err := ir.BindSizes(t.fn.trace, c.Tensors, t.fn.sizes); err != nil {
 		return nil, err
 	}
@@ -113,6 +133,9 @@ func (t fromTrace) traced() (*rt.Traced, error) {
 
 // guards are those under which calls may run the trace.
 func (fn *Function) guards() ([]guard.Guard, []guard.Source, error) {
+	if fn.err != nil {
+		return nil, nil, fn.err
+	}
 	presets := map[string]int{}
 	for i, s := range slices.Sorted(maps.Keys(fn.sizes)) {
 		presets[s] = i
@@ -158,6 +181,7 @@ func (fn *Function) find(ctx context.Context, c *traceCall) (*rt.Admission, erro
 }
 
 // Call computes the function on arguments, in parameter order, into new tensors.
+// ctx carries the stance, and ends waiting and compiling; a run is not interrupted.
 func (fn *Function) Call(ctx context.Context, args ...*tensor.Tensor) ([]*tensor.Tensor, error) {
 	return fn.run(ctx, nil, args)
 }

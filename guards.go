@@ -17,5 +17,6 @@ func (fn *Function) Guards() (*guard.Set, error) {
 	return guard.NewSet(gs, sources), nil
 }
 
-// Schema names the parts of the function's calls, for the texts of guards.
+// Schema names the parts of the function's calls, for the texts of guards. It must not
+// be changed.
 func (fn *Function) Schema() *call.Schema { return fn.schema }

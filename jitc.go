@@ -37,8 +37,8 @@ type Options struct {
 	Executors []string
 	// Threads is the number of workers that run kernels; 0: one per processor.
 	Threads int
-	// FastMath allows rewrites that change floating-point results beyond
-	// rounding (reassociation, division by multiplication).
+	// FastMath allows rewrites that treat floats as real numbers: x*0 is 0, sums
+	// of constants are reassociated, x/c is x*(1/c).
 	FastMath bool
 	// NoFuse makes every op a region of its own.
 	NoFuse bool
@@ -70,7 +70,7 @@ type Engine struct {
 }
 
 // NewEngine returns an engine. Its error names an executor that is unknown or
-// cannot run on this machine.
+// cannot run on this machine, or a negative number.
 func NewEngine(o Options) (*Engine, error) {
 	execs, err := executors.Select(o.Executors...)
 	if err != nil {
@@ -82,6 +82,9 @@ func NewEngine(o Options) (*Engine, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
+	if o.Kernels < 0 {
+		return nil, fmt.Errorf("kernels: expected 0 or more, got %d", o.Kernels)
+	}
 	if o.Kernels == 0 {
 		o.Kernels = rt.DefaultKernels
 	}
@@ -89,12 +92,17 @@ func NewEngine(o Options) (*Engine, error) {
 		budget: rt.NewBudget(o.Recompiles)}, nil
 }
 
+// limits are those of a function with these options.
+func (e *Engine) limits(o *funcOptions) rt.Limits {
+	if o.limits == (rt.Limits{}) {
+		return e.opts.Limits
+	}
+	return o.limits
+}
+
 // newCache makes the cache of a function.
 func (e *Engine) newCache(name string, o funcOptions) *rt.Cache {
-	if o.limits == (rt.Limits{}) {
-		o.limits = e.opts.Limits
-	}
-	c := rt.NewCache(rt.Config{Name: name, Limits: o.limits, Marks: o.marks, Separate: o.separate,
+	c := rt.NewCache(rt.Config{Name: name, Limits: e.limits(&o), Marks: o.marks, Separate: o.separate,
 		Workers: e.pool.Workers(), Budget: e.budget, Log: e.opts.Log})
 	if o.stance != (Stance{}) {
 		c.SetStance(o.stance)
@@ -124,7 +132,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // Executors lists the engine's executors, first choice first.
-func (e *Engine) Executors() []executors.Executor { return e.execs }
+func (e *Engine) Executors() []executors.Executor { return slices.Clone(e.execs) }
 
 // Workers are the engine's workers.
 func (e *Engine) Workers() executors.Workers { return e.pool }

@@ -1,11 +1,17 @@
 package jitc
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
 	"jitc/ir/dim"
 	rt "jitc/runtime"
 )
 
-// FuncOption configures one compiled function.
+// FuncOption configures one compiled function. What is wrong with an option is the
+// error of every call.
 type FuncOption func(*funcOptions)
 
 type funcOptions struct {
@@ -17,40 +23,109 @@ type funcOptions struct {
 	stance   rt.Stance
 	separate bool
 	buckets  []rt.PaddedDim
+	err      error // what is wrong with them
 }
 
-// Name gives the function another name than that of the Go function.
+// chosen are the options that opts make; nil ones are passed over.
+func chosen(opts []FuncOption) (o funcOptions) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	return o
+}
+
+func (o *funcOptions) wrong(err error) { o.err = errors.Join(o.err, err) }
+
+// check holds names and paths against the number of arguments, whose names it
+// returns.
+func (o *funcOptions) check(args int) []string {
+	if o.name != "" && o.name != plainName(o.name) {
+		o.wrong(fmt.Errorf("name %q: expected letters, digits and underscores, no digit first (hint: %s)", o.name, plainName(o.name)))
+	}
+	if len(o.argNames) > args {
+		o.wrong(fmt.Errorf("argument names %q: expected at most %d, as the function has arguments, got %d", o.argNames, args, len(o.argNames)))
+	}
+	names := make([]string, args)
+	for i := range names {
+		if names[i] = fmt.Sprint(i); i < len(o.argNames) {
+			names[i] = o.argNames[i]
+		}
+	}
+	for _, m := range o.marks {
+		root := m.Path
+		if end := strings.IndexAny(root, ".["); end >= 0 {
+			root = root[:end]
+		}
+		if !slices.ContainsFunc(names, func(n string) bool { return rt.MatchPath(root, n) || rt.MatchPath(m.Path, n) }) {
+			o.wrong(fmt.Errorf("mark %s: no argument is called %q: expected one of %q (hint: ArgNames names them)", m, root, names))
+		}
+	}
+	return names
+}
+
+// plainName is the name with everything replaced that a name in the text form
+// cannot have.
+func plainName(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r == '_' || '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z' {
+			return r
+		}
+		return '_'
+	}, name)
+	if plain == "" || '0' <= plain[0] && plain[0] <= '9' {
+		return "_" + plain
+	}
+	return plain
+}
+
+// Name gives the function another name than that of the Go function: letters,
+// digits and underscores.
 func Name(name string) FuncOption { return func(o *funcOptions) { o.name = name } }
 
 // ArgNames names the arguments, for the paths of marks and messages: they are
 // "0", "1", ... otherwise. A path goes on as Go would write it: "params.Layers[2].W".
 func ArgNames(names ...string) FuncOption { return func(o *funcOptions) { o.argNames = names } }
 
-// Mark is a mark under construction: Static, Dynamic, MaybeDynamic or Unbacked.
-type Mark struct{ m rt.Mark }
+// Mark is a mark under construction: Static, Dynamic, MaybeDynamic or Unbacked
+// make it. Its path begins with the name of an argument.
+type Mark struct {
+	m   rt.Mark
+	err error
+}
+
+// symbolic is a mark of a size that has a name.
+func symbolic(kind rt.MarkKind, path string, axis int, sym Size) Mark {
+	m := Mark{m: rt.Mark{Path: path, Axis: axis, Kind: kind, Sym: sym.String()}}
+	if !dim.ValidSym(m.m.Sym) {
+		m.err = fmt.Errorf("mark %s: expected the name of a symbol, as Dim(\"B\") makes, got %s", m.m, sym)
+	}
+	return m
+}
 
 // Static says that a size is always a constant: another one recompiles. axis -1
 // stands for every axis, and for a scalar. In paths * stands for anything but a
 // dot.
 func Static(path string, axis int) Mark {
-	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.Static, Sym: "size"}}
+	return Mark{m: rt.Mark{Path: path, Axis: axis, Kind: rt.Static, Sym: "size"}}
 }
 
 // Dynamic says that a size, or an Int, is a symbol from the first call on. Marks
 // of one symbol are one size. A trace that needs one value of it is an error that
 // names the line.
 func Dynamic(path string, axis int, sym Size) Mark {
-	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.Dynamic, Sym: sym.String()}}
+	return symbolic(rt.Dynamic, path, axis, sym)
 }
 
 // MaybeDynamic is Dynamic, but a trace that needs one value gets it, and a guard.
 func MaybeDynamic(path string, axis int, sym Size) Mark {
-	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.MaybeDynamic, Sym: sym.String()}}
+	return symbolic(rt.MaybeDynamic, path, axis, sym)
 }
 
 // Unbacked is Dynamic for sizes that no decision of the trace may look at.
 func Unbacked(path string, axis int, sym Size) Mark {
-	return Mark{rt.Mark{Path: path, Axis: axis, Kind: rt.Unbacked, Sym: sym.String()}}
+	return symbolic(rt.Unbacked, path, axis, sym)
 }
 
 // Range bounds the symbol, both ends included. A call outside is an error.
@@ -59,8 +134,15 @@ func (m Mark) Range(lo, hi int64) Mark {
 	return m.where(dim.Ge(s, dim.Const(lo)), dim.Le(s, dim.Const(hi)))
 }
 
-// Divisible says that n divides the symbol. A call where it does not is an error.
-func (m Mark) Divisible(n int64) Mark { return m.where(dim.Divisible(dim.Sym(m.m.Sym), n)) }
+// Divisible says that n, 1 or more, divides the symbol. A call where it does not is
+// an error.
+func (m Mark) Divisible(n int64) Mark {
+	if n < 1 {
+		m.err = errors.Join(m.err, fmt.Errorf("mark %s: divisible by %d: expected 1 or more", m.m, n))
+		return m
+	}
+	return m.where(dim.Divisible(dim.Sym(m.m.Sym), n))
+}
 
 func (m Mark) where(facts ...dim.Constraint) Mark {
 	m.m.Facts = append(append([]dim.Constraint(nil), m.m.Facts...), facts...)
@@ -72,7 +154,14 @@ func (m Mark) where(facts ...dim.Constraint) Mark {
 func Marks(marks ...Mark) FuncOption {
 	return func(o *funcOptions) {
 		for _, m := range marks {
-			o.marks = append(o.marks, m.m)
+			switch {
+			case m.err != nil:
+				o.wrong(m.err)
+			case m.m.Kind == 0:
+				o.wrong(errors.New("an empty Mark: expected what Static, Dynamic, MaybeDynamic or Unbacked make"))
+			default:
+				o.marks = append(o.marks, m.m)
+			}
 		}
 	}
 }
@@ -84,7 +173,8 @@ func Donate(paths ...string) FuncOption {
 	return func(o *funcOptions) { o.donate = append(o.donate, paths...) }
 }
 
-// WithLimits bounds what the function keeps, and how often it recompiles.
+// WithLimits bounds what the function keeps, and how often it recompiles; without
+// it, Options.Limits do.
 func WithLimits(l rt.Limits) FuncOption { return func(o *funcOptions) { o.limits = l } }
 
 // WithStance is the stance of calls whose context has none.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"reflect"
 	goruntime "runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"unsafe"
@@ -34,37 +33,39 @@ type Traced struct {
 	calls  sync.Pool // of *activation
 }
 
-// newTraced prepares a function; what is wrong with its types is found here and
-// told by every call.
+// newTraced prepares a function; what is wrong with its types and options is found
+// here and told by every call.
 func newTraced(e *Engine, fn any, types []reflect.Type, result reflect.Type,
 	invoke func(args []unsafe.Pointer, result unsafe.Pointer), opts []FuncOption) *Traced {
-	pc := reflect.ValueOf(fn).Pointer()
-	f := &Traced{engine: e, name: functionName(pc), pos: functionPos(pc), types: types, result: result, invoke: invoke}
-	for _, o := range opts {
-		o(&f.opts)
+	f := &Traced{engine: e, name: "nil", types: types, result: result, invoke: invoke, opts: chosen(opts)}
+	if pc := reflect.ValueOf(fn).Pointer(); pc != 0 {
+		f.name, f.pos = functionName(pc), functionPos(pc)
+	} else {
+		f.opts.wrong(errors.New("expected a Go function, got nil"))
 	}
+	f.names = f.opts.check(len(types))
 	if f.opts.name != "" {
-		f.name = f.opts.name
+		f.name = plainName(f.opts.name)
 	}
+	f.wrong("", f.opts.err)
 	for i, t := range types {
-		name := strconv.Itoa(i)
-		if i < len(f.opts.argNames) {
-			name = f.opts.argNames[i]
-		}
-		f.names = append(f.names, name)
 		p, err := pytree.For(t, leaves)
-		if err != nil {
-			f.err = errors.Join(f.err, fmt.Errorf("@%s: argument %s: %w", f.name, name, err))
-		}
+		f.wrong("argument "+f.names[i]+": ", err)
 		f.plans = append(f.plans, p)
 	}
 	var err error
-	if f.into, err = pytree.For(result, leaves); err != nil {
-		f.err = errors.Join(f.err, fmt.Errorf("@%s: result: %w", f.name, err))
-	}
+	f.into, err = pytree.For(result, leaves)
+	f.wrong("result: ", err)
 	f.cache = e.newCache(f.name, f.opts)
 	f.calls.New = func() any { return newActivation(f) }
 	return f
+}
+
+// wrong notes why the function cannot be called.
+func (f *Traced) wrong(what string, err error) {
+	if err != nil {
+		f.err = errors.Join(f.err, fmt.Errorf("@%s: %s%w", f.name, what, err))
+	}
 }
 
 // functionName is the name of a Go function, fit for the text form.
@@ -74,7 +75,7 @@ func functionName(pc uintptr) string {
 	if _, rest, ok := strings.Cut(name, "."); ok {
 		name = rest
 	}
-	return strings.NewReplacer(".func", "_", "(*", "", ")", "", ".", "_", "-fm", "").Replace(name)
+	return plainName(strings.NewReplacer(".func", "_", "(*", "", ")", "", "[...]", "", ".", "_", "-fm", "").Replace(name))
 }
 
 // functionPos is the line on which a Go function begins.
@@ -92,7 +93,8 @@ func (f *Traced) Stats() rt.CacheStats { return f.cache.Stats() }
 // SetStance is the stance of calls whose context has none.
 func (f *Traced) SetStance(s Stance) { f.cache.SetStance(s) }
 
-// Entries are the live entries, oldest first.
+// Entries are the live entries, oldest first. What their fields refer to must not be
+// changed.
 func (f *Traced) Entries() []*rt.Entry { return f.cache.Entries() }
 
 // String prints the traces of the live entries, or why there are none.

@@ -224,11 +224,8 @@ func (t *tracing) guards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *tr
 		return err
 	}
 	explain(gs, rec.Conditions)
-	for _, s := range rec.Specialised {
-		if mark := spec.StrictReals[scalars[s.Scalar]]; mark != "" {
-			return &trace.Error{Pos: s.Pos, Op: "Value", What: "specialises " + s.Path, Expected: "a program for every value of it, as marked: " + mark,
-				Got: "one for the value at hand", Hint: "use Tensor instead of Value, or mark it maybe-dynamic or static"}
-		}
+	if err := strictReals(spec, rec, scalars); err != nil {
+		return err
 	}
 	structure, consts := t.constGuards(traced, c, spec, rec, scalars)
 	counts := []guard.Guard{
@@ -252,6 +249,18 @@ func (t *tracing) guards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *tr
 	}
 	traced.Guards, traced.Sources = gs, sources
 	return t.donations(traced, c)
+}
+
+// strictReals refuses a trace that is for one value of a real that is marked to be
+// an input.
+func strictReals(spec *rt.Spec, rec *trace.Recorded, scalars []int) error {
+	for _, s := range rec.Specialised {
+		if mark := spec.StrictReals[scalars[s.Scalar]]; mark != "" {
+			return &trace.Error{Pos: s.Pos, Op: "Value", What: "specialises " + s.Path, Expected: "a program for every value of it, as marked: " + mark,
+				Got: "one for the value at hand", Hint: "use Tensor instead of Value, or mark it maybe-dynamic or static"}
+		}
+	}
+	return nil
 }
 
 // constGuards are those on the values of constants: all but scalars that became
@@ -323,16 +332,11 @@ func (t *tracing) donations(traced *rt.Traced, c *call.Call) error {
 
 // Compile is the walk to a linked program.
 func (t *tracing) Compile(ctx context.Context, tr *rt.Traced) (*rt.Compiled, error) {
-	return t.f.engine.compileEntry(ctx, tr)
-}
-
-// compileEntry compiles a trace for the cache.
-func (e *Engine) compileEntry(ctx context.Context, t *rt.Traced) (*rt.Compiled, error) {
-	f := t.F
-	if t.Padded != nil {
-		f = t.Padded.F
+	f := tr.F
+	if tr.Padded != nil {
+		f = tr.Padded.F
 	}
-	c, err := e.Compile(ctx, f, nil)
+	c, err := t.f.engine.compile(ctx, f, nil, t.f.engine.limits(&t.f.opts))
 	if err != nil {
 		return nil, err
 	}

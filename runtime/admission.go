@@ -14,7 +14,7 @@ import (
 )
 
 // Admission is one exact signature that was proven to belong to an entry, with
-// what it runs. Immutable but for its counts; safe for concurrent use.
+// what it runs. Immutable but for its counts, its map too; safe for concurrent use.
 type Admission struct {
 	Entry     *Entry
 	Recording *Recording // nil for a chain of programs and for an entry that is evaluated by reference

@@ -241,6 +241,9 @@ func (b *specBuilder) facts() error {
 // facts hold. Sizes marked static have no symbol in the trace; each of them alone
 // satisfies the mark's facts.
 func (l *learned) check(places []valued) error {
+	if err := l.checkAxes(places); err != nil {
+		return err
+	}
 	values := map[string]int64{}
 	for _, p := range places {
 		m := markOf(l.marks, p.Path, p.Axis)
@@ -275,6 +278,24 @@ func (l *learned) check(places []valued) error {
 		if err := m.holds(valued{spot: spot{Path: m.Path, Axis: m.Axis}, value: values[m.Sym]}, values); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkAxes refuses marks of an axis that the tensor with exactly their path does
+// not have. A pattern may cover tensors of several ranks.
+func (l *learned) checkAxes(places []valued) error {
+	for i := range l.marks {
+		m := &l.marks[i]
+		at := slices.IndexFunc(places, func(p valued) bool { return p.Path == m.Path && m.Axis >= p.Rank })
+		if at < 0 {
+			continue
+		}
+		expected := "-1, as it is a number"
+		if n := places[at].Rank; n > 0 {
+			expected = fmt.Sprintf("one below %d", n)
+		}
+		return &MarkError{Mark: *m, Path: m.Path, Axis: m.Axis, What: "there is no such axis", Expected: expected, Got: int64(m.Axis)}
 	}
 	return nil
 }

@@ -27,7 +27,12 @@ const (
 var markNames = [...]string{Static: "static", Dynamic: "dynamic", MaybeDynamic: "maybe-dynamic", Unbacked: "unbacked"}
 
 // String names the kind.
-func (k MarkKind) String() string { return markNames[k] }
+func (k MarkKind) String() string {
+	if int(k) < len(markNames) {
+		return markNames[k]
+	}
+	return fmt.Sprintf("mark(%d)", k)
+}
 
 // Mark is what the user says of sizes or promotable scalars.
 type Mark struct {

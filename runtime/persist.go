@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (e *Entry) recordedSizes() []map[string]int64 {
 	})
 	sizes := make([]map[string]int64, len(all))
 	for i, r := range all {
-		sizes[i] = r.rec.Sizes
+		sizes[i] = maps.Clone(r.rec.Sizes)
 	}
 	return sizes
 }

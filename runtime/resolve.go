@@ -31,7 +31,7 @@ func (c *Cache) resolve(ctx context.Context, cl *call.Call, t Tracer, stripe uin
 		return nil, fmt.Errorf("@%s: unknown stance %s", c.name, s.Mode)
 	}
 	if !complete(cl) {
-		return nil, nilTensor(cl, t.Schema(cl))
+		return nil, fmt.Errorf("@%s: %w", c.name, nilTensor(cl, t.Schema(cl)))
 	}
 	return resolvers[s.Mode](c, &request{ctx: ctx, call: cl, tracer: t, stance: s, stripe: stripe})
 }
@@ -248,7 +248,8 @@ func newEntry(c *Cache, tr *Traced) *Entry {
 }
 
 // overLimit names the limit that one more entry exceeds: Limits.Recompiles or the
-// shared budget; empty if there is none. Under lock.
+// shared budget; empty if there is none, and then one of the budget is taken for
+// it. Under lock.
 func (c *Cache) overLimit() string {
 	switch {
 	case c.limits.OnLimit == LimitIgnore:

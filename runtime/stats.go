@@ -166,7 +166,7 @@ func (c *Cache) Stats() CacheStats {
 }
 
 func (e *Entry) stats(c *Cache) EntryStats {
-	s := EntryStats{ID: e.ID, Guards: len(e.Guards.Guards), Hits: e.hits.load(), Why: e.Why,
+	s := EntryStats{ID: e.ID, Guards: len(e.Guards.Guards), Hits: e.hits.load(), Why: slices.Clone(e.Why),
 		LastUse: c.epoch.Add(time.Duration(e.last.Load())).Round(0)}
 	for _, p := range e.Traced.F.Params {
 		s.Params = append(s.Params, p.Type.String())
@@ -186,7 +186,7 @@ func (e *Entry) stats(c *Cache) EntryStats {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.Cost = e.cost
+	s.Cost = slices.Clone(e.cost)
 	for _, x := range s.Cost {
 		s.Compile += x.Time
 	}

@@ -261,20 +261,27 @@ func TestNonTemporal(t *testing.T) {
 }
 
 // TestEpilogue runs the epilogue of a product on tiles with rows of their own
-// stride.
+// stride: with a bias of the columns, and with an addend that lies transposed,
+// which is read in square tiles of its own.
 func TestEpilogue(t *testing.T) {
-	const m, n, stride = 7, 50, 24
+	testEpilogue(t, 7, 0, 1, codegen.Box{Lo: []int64{2, 5}, Hi: []int64{6, 5 + 21}})
+	testEpilogue(t, 40, 1, 40, codegen.Box{Lo: []int64{2, 5}, Hi: []int64{38, 5 + 42}})
+}
+
+func testEpilogue(t *testing.T, m int, row, col int64, box codegen.Box) {
+	const n, stride = 50, 48
 	b := codegen.NewKernel("epilogue")
-	x := b.Buffer(codegen.Input, "a", tensor.F32, con(m*3))
+	x := b.Buffer(codegen.Input, "a", tensor.F32, con(int64(m)*3))
 	w := b.Buffer(codegen.Input, "b", tensor.F32, con(3*n))
-	bias := b.Buffer(codegen.Input, "bias", tensor.F32, con(n))
-	y := b.Buffer(codegen.Output, "y", tensor.F32, con(m*n))
-	tile := b.Buffer(codegen.Tile, "tile", tensor.F32, con(m*n))
-	g := &codegen.Gemm{M: con(m), N: con(n), K: con(3), DType: tensor.F32, Tile: tile,
+	biases := make([]float32, row*int64(m-1)+col*(n-1)+1)
+	bias := b.Buffer(codegen.Input, "bias", tensor.F32, con(int64(len(biases))))
+	y := b.Buffer(codegen.Output, "y", tensor.F32, con(int64(m)*n))
+	tile := b.Buffer(codegen.Tile, "tile", tensor.F32, con(int64(m)*n))
+	g := &codegen.Gemm{M: con(int64(m)), N: con(n), K: con(3), DType: tensor.F32, Tile: tile,
 		A: codegen.Operand{Buf: x, Row: con(3), Col: con(1)}, B: codegen.Operand{Buf: w, Row: con(n), Col: con(1)}}
 	s := b.EpilogueNest(g)
 	s.Once()
-	s.Store(codegen.At(y, n, 1), s.Op(codegen.Add, s.Load(codegen.At(tile, n, 1)), s.Load(codegen.At(bias, 0, 1))))
+	s.Store(codegen.At(y, n, 1), s.Op(codegen.Add, s.Load(codegen.At(tile, n, 1)), s.Load(codegen.At(bias, row, col))))
 	b.Gemm(g)
 	k := build(t, b)
 	for _, f := range targets(t) {
@@ -287,7 +294,7 @@ func TestEpilogue(t *testing.T) {
 		require.NoError(t, err)
 		run, err := exec.Load(code.Bytes)
 		require.NoError(t, err)
-		out, biases, tiles := make([]float32, m*n), make([]float32, n), make([]float32, m*stride)
+		out, tiles := make([]float32, m*n), make([]float32, m*stride)
 		for i := range biases {
 			biases[i] = float32(i)
 		}
@@ -299,15 +306,14 @@ func TestEpilogue(t *testing.T) {
 		args := newArgs(code)
 		code.Fill(args, e, bases)
 		code.SetTile(args, stride)
-		box := codegen.Box{Lo: []int64{2, 5}, Hi: []int64{6, 5 + 21}}
 		code.PlaceTile(args, box, uintptr(unsafe.Pointer(&tiles[0])))
 		run.Call(args)
 		run.Free()
 		for i := range m {
 			for j := range n {
 				want := float32(0)
-				if i >= 2 && i < 6 && j >= 5 && j < 26 {
-					want = tiles[(i-2)*stride+j-5] + biases[j]
+				if lo, hi := box.Lo, box.Hi; i >= int(lo[0]) && i < int(hi[0]) && j >= int(lo[1]) && j < int(hi[1]) {
+					want = tiles[(i-int(lo[0]))*stride+j-int(lo[1])] + biases[i*int(row)+j*int(col)]
 				}
 				require.Equal(t, want, out[i*n+j], "%d,%d", i, j)
 			}

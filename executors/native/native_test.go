@@ -58,6 +58,12 @@ var regions = map[string]string{
   %4: f32[N,48] = add(%3, %r)
   return %4
 }`,
+	"linear with a transposed addend": `func @f(%x: f32[N,C], %w: f32[48,C], %r: f32[N,48]) -> f32[48,N] {
+  %0: f32[N,48] = dot_general(%x, %w) {lhs_contract=[1], rhs_contract=[1]}
+  %1: f32[N,48] = add(%0, %r)
+  %2: f32[48,N] = transpose(%1) {perm=[1, 0]}
+  return %2
+}`,
 	"attention heads": `func @f(%qkv: f32[N,96]) -> f32[4,N,N] {
   %q0: f32[N,32] = slice(%qkv) {limits=[N, 32], starts=[0, 0]}
   %q1: f32[N,4,8] = reshape(%q0)
