@@ -113,8 +113,8 @@ type EntryStats struct {
 	Compile    time.Duration `json:"compile"` // ns, the sum of Cost
 	Recordings int           `json:"recordings"`
 	Unrecorded string        `json:"unrecorded,omitempty"` // why a call is not one recording; empty if it is
-	Code       int           `json:"code"`  // bytes of machine code
-	Arena      int           `json:"arena"` // bytes that the largest recording's run takes of the shared arena
+	Code       int           `json:"code"`                 // bytes of machine code
+	Arena      int           `json:"arena"`                // bytes that the largest recording's run takes of the shared arena
 	LastUse    time.Time     `json:"last_use"`
 }
 
