@@ -24,6 +24,8 @@ type (
 	DType = tensor.DType
 	// Stance says what a call may do beside running an entry that its guards admit.
 	Stance = rt.Stance
+	// Limits bound what a function keeps, and how often it recompiles.
+	Limits = rt.Limits
 )
 
 // Var is a global setting that compiled functions may read: they are guarded by

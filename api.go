@@ -23,21 +23,27 @@ func NewVar[T bool | int | int64 | float64 | string](name string, value T) *Var[
 }
 
 // From makes a tensor of a copy of data, in row-major order; without sizes it is a
-// vector.
+// vector. Sizes that do not multiply to len(data) are an error.
 func From[T tensor.Element](data []T, sizes ...int) (*Tensor, error) {
 	return trace.From(data, sizes...)
 }
 
-// Data copies a tensor's elements, in row-major order.
+// Data copies a tensor's elements, in row-major order. A tensor of another element
+// type, and one that is traced, is an error.
 func Data[T tensor.Element](t *Tensor) ([]T, error) { return trace.Data[T](t) }
 
 // FromHost wraps a host tensor, which it shares.
 func FromHost(t *tensor.Tensor) *Tensor { return trace.FromHost(t) }
 
+// The functions below, and the methods of Tensor, return no error: in a trace a
+// mistake ends the trace, elsewhere it gives a tensor whose Err says what is wrong.
+
 // Scalar is a number whose element type gives way to that of the other operand.
 func Scalar(v any) *Tensor { return trace.Scalar(v) }
 
-// Full is a tensor whose elements all are value.
+// Full is a tensor whose elements all are value: a Go number or bool, which must
+// fit the element type, or a tensor of rank 0. Here and below sizes are ints, Ints
+// or Sizes.
 func Full(dt DType, value any, sizes ...any) *Tensor { return trace.Full(dt, value, sizes...) }
 
 // Zeros is a tensor of zeros.
@@ -58,7 +64,8 @@ func Concat(axis int, ts ...*Tensor) *Tensor { return trace.Concat(axis, ts...) 
 // Stack joins tensors along a new axis.
 func Stack(axis int, ts ...*Tensor) *Tensor { return trace.Stack(axis, ts...) }
 
-// Where is a where cond holds and b elsewhere.
+// Where is a where cond holds and b elsewhere; the three are broadcast. a and b are
+// tensors or numbers.
 func Where(cond *Tensor, a, b any) *Tensor { return trace.Where(cond, a, b) }
 
 // Select is Where under its other name.
@@ -70,7 +77,9 @@ func Einsum(spec string, ts ...*Tensor) *Tensor { return trace.Einsum(spec, ts..
 // Attention is softmax(q k^T) v, scaled and masked as the options say.
 func Attention(q, k, v *Tensor, o trace.AttentionOptions) *Tensor { return trace.Attention(q, k, v, o) }
 
-// Cond computes yes or no, as p, a bool scalar, says. Both are traced, one runs.
+// Cond computes yes or no, as p, a bool scalar, says. Both are traced, one runs. What
+// they give are tensors, or structs, slices and maps of them, of the same structure
+// and types.
 func Cond[R any](p *Tensor, yes, no func() R) R { return trace.Cond(p, yes, no) }
 
 // While computes body(c), from init on, as long as cond(c), a bool scalar, is true.

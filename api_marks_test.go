@@ -171,3 +171,18 @@ func TestSlicesOfNilAndMaps(t *testing.T) {
 		}
 	}
 }
+
+// TestLearnedBounds: sizes that were small are bounded, and a large one gets a
+// program for all.
+func TestLearnedBounds(t *testing.T) {
+	e, ctx := engine(t, jitc.Options{}), context.Background()
+	f := jitc.Func1(e, func(x *T) *T { return x.Sum(0) }, jitc.ArgNames("x"))
+	for i, c := range []struct{ n, entries int }{{3, 1}, {4, 2}, {rt.LearnedBound, 2}, {rt.LearnedBound + 1, 3}, {200_000, 3}, {5, 3}} {
+		got, err := f.Call(ctx, jitc.Ones(jitc.F64, c.n, 2))
+		require.NoError(t, err)
+		alike(t, jitc.Full(jitc.F64, c.n, 2), got)
+		assert.Len(t, f.Traced().Entries(), c.entries, "call %d", i)
+	}
+	assert.Contains(t, fmt.Sprint(f), "where s0 in [0, 32767]")
+	assert.Contains(t, fmt.Sprint(f.Traced().Entries()[2].Why), "x.size(0) <= 32767; x.size(0) is 32768")
+}

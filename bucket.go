@@ -15,13 +15,14 @@ import (
 // the same bits where no sum runs over the dimension and the same code runs at both
 // sizes (Function.Sizes tells where it changes), up to rounding elsewhere. A
 // function in which padding could reach a result is an error, a *padding.Refusal,
-// that names the op in the way.
+// that names the op in the way. Of two for one symbol the later holds.
 func Bucket(sym string, buckets rt.Buckets) FuncOption {
 	return func(o *funcOptions) {
 		if buckets == nil {
 			o.wrong(fmt.Errorf("bucket %s: expected buckets, as Listed, PowersOfTwo or Steps make, got nil", sym))
 			return
 		}
+		o.buckets = slices.DeleteFunc(o.buckets, func(d rt.PaddedDim) bool { return d.Sym == sym })
 		o.buckets = append(o.buckets, rt.PaddedDim{Sym: sym, Buckets: buckets})
 	}
 }

@@ -41,7 +41,7 @@ func Example_traced() {
 	// [5 2] 2 entries
 	// entry 0 needs x.size(0) == 1; x.size(0) is 2 (example_api_test.go:23)
 	// func @layer(%p.W: f32[3,2], %p.B: f32[2], %x: f32[s0,3]) -> f32[s0,2]
-	//     where s0 >= 0 {
+	//     where s0 in [0, 32767] {
 	//   %0: f32[s0,2] = matmul(%x, %p.W)
 	//   %1: f32[s0,2] = broadcast(%p.B) {axes=[1]}
 	//   %2: f32[s0,2] = add(%0, %1)

@@ -57,6 +57,9 @@ func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64, opts ...FuncOpti
 		f = &ir.Func{Name: "nil", Facts: dim.NewFacts()}
 		o.wrong(errors.New("expected a trace, got nil"))
 	}
+	if f.Facts != nil { // else compiling says so
+		o.checkBuckets(f.Facts.Syms(), "the trace has these")
+	}
 	fn := &Function{engine: e, trace: f, sizes: sizes, compiling: make(chan struct{}, 1), schema: &call.Schema{},
 		buckets: o.buckets, limits: e.limits(&o)}
 	if o.err != nil {

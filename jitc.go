@@ -10,6 +10,12 @@
 //	fn := engine.Function(file.Func)
 //	results, err := fn.Call(ctx, args...)
 //
+// A Go function is traced when it is called, and again where its guards do not
+// admit a call:
+//
+//	layer := jitc.Func2(engine, func(w, x *jitc.Tensor) *jitc.Tensor { return x.MatMul(w).Relu() })
+//	y, err := layer.Call(ctx, w, x)
+//
 // Everything exported is safe for concurrent use unless it says otherwise.
 package jitc
 
@@ -49,7 +55,7 @@ type Options struct {
 	// Kernels bounds the kernels kept; 0: runtime.DefaultKernels.
 	Kernels int
 	// Limits are those of functions that set none of their own.
-	Limits rt.Limits
+	Limits Limits
 	// Recompiles bounds the compilations of all functions together; 0: no bound.
 	Recompiles int
 	// Log gets recompiles with their reasons, and warnings; nil: nobody does.
@@ -57,7 +63,7 @@ type Options struct {
 }
 
 // Engine owns what compiled functions share: the executors, the kernel cache
-// and the workers.
+// and the workers. NewEngine makes it; the zero Engine has nothing to run on.
 type Engine struct {
 	opts    Options
 	execs   []executors.Executor

@@ -38,8 +38,8 @@ func chosen(opts []FuncOption) (o funcOptions) {
 
 func (o *funcOptions) wrong(err error) { o.err = errors.Join(o.err, err) }
 
-// check holds names and paths against the number of arguments, whose names it
-// returns.
+// check holds names, paths and buckets of a Go function against the number of its
+// arguments, whose names it returns.
 func (o *funcOptions) check(args int) []string {
 	if o.name != "" && o.name != plainName(o.name) {
 		o.wrong(fmt.Errorf("name %q: expected letters, digits and underscores, no digit first (hint: %s)", o.name, plainName(o.name)))
@@ -62,7 +62,23 @@ func (o *funcOptions) check(args int) []string {
 			o.wrong(fmt.Errorf("mark %s: no argument is called %q: expected one of %q (hint: ArgNames names them)", m, root, names))
 		}
 	}
+	var syms []string
+	for _, m := range o.marks {
+		if m.Kind != rt.Static {
+			syms = append(syms, m.Sym)
+		}
+	}
+	o.checkBuckets(syms, "mark a size with Dynamic")
 	return names
+}
+
+// checkBuckets refuses buckets of symbols that there are not.
+func (o *funcOptions) checkBuckets(syms []string, hint string) {
+	for _, b := range o.buckets {
+		if !slices.Contains(syms, b.Sym) {
+			o.wrong(fmt.Errorf("bucket %s: no size is called that: expected one of %q (hint: %s)", b.Sym, syms, hint))
+		}
+	}
 }
 
 // plainName is the name with everything replaced that a name in the text form
@@ -168,17 +184,19 @@ func Marks(marks ...Mark) FuncOption {
 
 // Donate gives the memory of tensor arguments, by path, to the results: what lay
 // there is gone after the call. A call whose donated argument shares memory with
-// another one is an error where a result would be computed there.
+// another one is an error where a result would be computed there. A CallInto whose
+// result has tensors that fit, and functions whose sizes are padded (Bucket), leave
+// it alone.
 func Donate(paths ...string) FuncOption {
 	return func(o *funcOptions) { o.donate = append(o.donate, paths...) }
 }
 
 // WithLimits bounds what the function keeps, and how often it recompiles; without
 // it, Options.Limits do.
-func WithLimits(l rt.Limits) FuncOption { return func(o *funcOptions) { o.limits = l } }
+func WithLimits(l Limits) FuncOption { return func(o *funcOptions) { o.limits = l } }
 
 // WithStance is the stance of calls whose context has none.
-func WithStance(s rt.Stance) FuncOption { return func(o *funcOptions) { o.stance = s } }
+func WithStance(s Stance) FuncOption { return func(o *funcOptions) { o.stance = s } }
 
 // SeparateSizes keeps sizes apart that were equal in all calls; otherwise they
 // share a symbol.

@@ -239,6 +239,7 @@ func (t *tracing) guards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *tr
 	for _, x := range rec.Captured {
 		traced.Captured = append(traced.Captured, x.Host())
 	}
+	t.explainBounds(gs, spec)
 	for i := range gs {
 		if !gs[i].Pos.IsKnown() { // not a line of the function's asked for it, the call had it
 			gs[i].Pos = t.f.pos
@@ -297,6 +298,18 @@ func (t *tracing) constGuards(traced *rt.Traced, c *call.Call, spec *rt.Spec, re
 		others = append(others, g)
 	}
 	return structure, others
+}
+
+// explainBounds says which conditions are bounds that were learned.
+func (t *tracing) explainBounds(gs []guard.Guard, spec *rt.Spec) {
+	for sym := range spec.Hints {
+		bound := dim.Le(dim.Sym(sym), dim.Const(rt.LearnedBound))
+		for i := range gs {
+			if gs[i].Cond.Equal(bound) {
+				gs[i].Reason = "no call had a large size: a larger one gets a program of its own"
+			}
+		}
+	}
 }
 
 // explain gives the guards that stem from decisions of the trace their lines.

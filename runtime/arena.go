@@ -252,9 +252,3 @@ func (a *arenas) stats() ArenaStats {
 
 // Arenas describes the memory of runs now.
 func Arenas() ArenaStats { return sharedArenas.stats() }
-
-// ArenaBytes is the memory that arenas hold now, lent and idle.
-func ArenaBytes() int64 {
-	s := Arenas()
-	return s.Lent + s.Idle
-}

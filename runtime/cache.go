@@ -12,7 +12,7 @@ import (
 	"jitc/runtime/guard"
 )
 
-// Limits bound what a Cache keeps. A zero field takes its default.
+// Limits bound what a Cache keeps. A field of 0 or less takes its default.
 type Limits struct {
 	Entries    int // live entries; DefaultEntries
 	Signatures int // exact signatures remembered; DefaultSignatures

@@ -152,7 +152,7 @@ func (r *chainRun) define(d *chainDefiner) error {
 // blame says which op found the size that segment k cannot have.
 func (r *chainRun) blame(k int, err error) error {
 	var violation *dim.Violation
-	if k == 0 || !errors.As(err, &violation) {
+	if k == 0 || len(r.c.segments[k-1].Definers) == 0 || !errors.As(err, &violation) {
 		return err
 	}
 	definers := r.c.segments[k-1].Definers

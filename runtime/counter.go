@@ -5,7 +5,6 @@ import (
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // What many goroutines write is striped: each writes to one of a few copies, on
@@ -40,14 +39,6 @@ func homeStripe() uint32 {
 	return s
 }
 
-// stackStripe is a stripe that this goroutine mostly has for itself: it follows
-// from where its stack lies. It takes 1 ns, and may change from call to call.
-func stackStripe() uint32 {
-	var here byte
-	page := uint64(uintptr(unsafe.Pointer(&here))) >> 12
-	return uint32(page*0x9e3779b97f4a7c15>>32) & (stripes - 1)
-}
-
 // Counter is a sum that any number of goroutines add to. It is one word until two
 // of them meet, and a word per stripe from then on. The zero value is 0. Safe
 // for concurrent use; not to be copied.
@@ -73,9 +64,6 @@ func (c *Counter) Add(stripe uint32, n int64) {
 	}
 	(*cells)[int(stripe)&(len(*cells)-1)].n.Add(n)
 }
-
-// Inc adds 1, at the stripe of the goroutine.
-func (c *Counter) Inc() { c.Add(stackStripe(), 1) }
 
 func (c *Counter) spread() *[]cell {
 	cells := make([]cell, stripes)

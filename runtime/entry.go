@@ -17,7 +17,8 @@ import (
 	"jitc/runtime/guard"
 )
 
-// Traced is a trace of a function, and what it is good for.
+// Traced is a trace of a function, and what it is good for. Whoever made it changes
+// it no more.
 type Traced struct {
 	F       *ir.Func
 	Guards  []guard.Guard
@@ -51,13 +52,15 @@ type StageCost struct {
 	Time  time.Duration `json:"time"` // ns
 }
 
-// Tracer makes entries of one function.
+// Tracer makes entries of one function, for one call: it is used by the goroutine of
+// that call alone.
 type Tracer interface {
 	// Schema names the parts of a call.
 	Schema(c *call.Call) *call.Schema
 	// Trace records the function for a call, with symbols where spec wants them.
 	// The call's tensors are valid until it returns.
 	Trace(ctx context.Context, c *call.Call, spec *Spec) (*Traced, error)
+	// Compile makes a trace ready to run; also one that another call's Tracer made.
 	Compile(ctx context.Context, t *Traced) (*Compiled, error)
 }
 

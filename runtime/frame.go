@@ -205,18 +205,18 @@ func (f *frame) setArgs(in *inputs) error {
 			return err
 		}
 	}
-	if err := f.setParams(0, in.leaves, in.check); err != nil {
+	if err := f.setParams(0, in.leaves); err != nil {
 		return err
 	}
-	return f.setParams(hi, in.extra, in.check)
+	return f.setParams(hi, in.extra)
 }
 
 // setParams points the parameters from number at on at tensors.
-func (f *frame) setParams(at int, ts []*tensor.Tensor, check bool) error {
+func (f *frame) setParams(at int, ts []*tensor.Tensor) error {
 	r := f.r
 	for i, t := range ts {
 		n := r.p.params[at+i]
-		if t == nil || check && t.Layout() != r.argLayouts[at+i] {
+		if t == nil || t.Layout() != r.argLayouts[at+i] {
 			if err := r.check("argument", at+i, n, t); err != nil {
 				return err
 			}
@@ -240,7 +240,7 @@ func (f *frame) setFrozen(lo, hi int, sets []*call.Frozen) error {
 	f.sharing.forget()
 	at := lo
 	for _, s := range sets {
-		if err := f.setParams(at, s.Tensors, true); err != nil {
+		if err := f.setParams(at, s.Tensors); err != nil {
 			f.unset(lo, hi)
 			f.frozen.ids = f.frozen.ids[:0]
 			return err

@@ -50,19 +50,19 @@ func TestLayoutsOfARecording(t *testing.T) {
 	y := b.f.AddParam("", ir.T(tensor.F32, dim.Const(2), dim.Sym("N")), nil)
 	r := record(t, b.link(y, b.one(addByte(1), x)), map[string]int64{"N": 5})
 	u, f := tensor.LayoutOf(tensor.U8, []int{5}), tensor.LayoutOf(tensor.F32, []int{2, 5})
-	assert.Equal(t, []*tensor.Layout{u, f}, r.ArgLayouts())
+	assert.Equal(t, []*tensor.Layout{u, f}, r.argLayouts)
 	assert.Equal(t, []*tensor.Layout{f, u}, r.ResultLayouts())
-	assert.Same(t, u, r.ArgLayouts()[0])
+	assert.Same(t, u, r.argLayouts[0])
 }
 
-func TestACheckedRunStaysInMemory(t *testing.T) {
+func TestARunStaysInMemory(t *testing.T) {
 	r := adder(t, 4)
 	results := r.Results()
-	require.NoError(t, r.RunChecked([]*tensor.Tensor{u8(1, 2, 3, 4)}, results, serial{}))
+	require.NoError(t, r.Run([]*tensor.Tensor{u8(1, 2, 3, 4)}, results, serial{}))
 	assert.Equal(t, []uint8{4, 5, 6, 7}, tensor.Data[uint8](results[1]))
 	spread, err := u8(1, 9, 2, 9, 3, 9, 4).View([]int{2}, 0, []int{4})
 	require.NoError(t, err)
-	require.NoError(t, r.RunChecked([]*tensor.Tensor{spread}, results, serial{}))
+	require.NoError(t, r.Run([]*tensor.Tensor{spread}, results, serial{}))
 	assert.Equal(t, []uint8{4, 5, 6, 7}, tensor.Data[uint8](results[1]))
 	for want, args := range map[string][]*tensor.Tensor{
 		"argument 0: expected u8[4], got u8[3]": {u8(1, 2, 3)},
@@ -70,9 +70,9 @@ func TestACheckedRunStaysInMemory(t *testing.T) {
 		"argument 0: expected u8[4], got nil":   {nil},
 		"arguments: expected 1, got 2":          {spread, spread},
 	} {
-		assert.ErrorContains(t, r.RunChecked(args, results, serial{}), want)
+		assert.ErrorContains(t, r.Run(args, results, serial{}), want)
 	}
-	assert.ErrorContains(t, r.RunChecked([]*tensor.Tensor{results[0]}, results, serial{}), "memory of its own")
+	assert.ErrorContains(t, r.Run([]*tensor.Tensor{results[0]}, results, serial{}), "memory of its own")
 }
 
 // TestCallsOfAnyMixture draws leaves, frozen sets and extra tensors anew for each
@@ -291,7 +291,7 @@ func BenchmarkFrozen(b *testing.B) {
 	all := append(append([]*tensor.Tensor{}, c.Tensors...), ts...)
 	for name, f := range map[string]func(i int) error{
 		"kept":   func(i int) error { return r.RunCall(c, nil, outs[i&1], serial{}) },
-		"leaves": func(i int) error { return r.RunChecked(all, outs[i&1], serial{}) },
+		"leaves": func(i int) error { return r.Run(all, outs[i&1], serial{}) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
@@ -316,7 +316,7 @@ func BenchmarkConcurrentRuns(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				args, results := []*tensor.Tensor{tensor.New(tensor.U8, 4)}, r.Results()
 				for pb.Next() {
-					if err := r.RunChecked(args, results, serial{}); err != nil {
+					if err := r.Run(args, results, serial{}); err != nil {
 						b.Error(err)
 					}
 				}

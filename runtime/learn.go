@@ -131,10 +131,12 @@ type specBuilder struct {
 	spec   *Spec
 	groups map[string]string // by history: the symbol
 	taken  map[string]bool
+	// bounded are the symbols of sizes that were small so far.
+	bounded map[string]bool
 }
 
 func (b *specBuilder) build(c *call.Call, schema *call.Schema, places []valued) (*Spec, error) {
-	b.taken = map[string]bool{}
+	b.taken, b.bounded = map[string]bool{}, map[string]bool{}
 	for _, m := range b.l.marks {
 		if m.Sym != "" {
 			b.taken[m.Sym] = true
@@ -181,8 +183,23 @@ func (b *specBuilder) place(p valued) error {
 		b.spec.Scalars[p.at] = sym
 	} else {
 		b.spec.Sizes[p.tensor][p.at] = sym
+		if m == nil && b.l.seen[p.spot].small(p.value) {
+			b.bounded[sym] = true
+		}
 	}
 	return nil
+}
+
+// LearnedBound is what a size is taken to be at most if it was small in every call:
+// sums over it, or over a few more elements, then need not be divided, as very long
+// ones are. A call beyond gets a program without the bound.
+const LearnedBound = 1<<15 - 1
+
+const smallSize = LearnedBound / 2
+
+// small reports whether the values seen and the one at hand are small sizes.
+func (h *history) small(now int64) bool {
+	return now <= smallSize && slices.Max(append(slices.Clone(h.Values), 0)) <= smallSize
 }
 
 // symbol names the symbol of a place: the mark's, that of the places with the
@@ -219,7 +236,11 @@ func (b *specBuilder) facts() error {
 		}
 	}
 	for _, s := range slices.Sorted(maps.Keys(used)) {
-		if err := b.spec.Facts.Declare(s, 0, math.MaxInt64); err != nil {
+		most := int64(math.MaxInt64)
+		if b.bounded[s] {
+			most = LearnedBound
+		}
+		if err := b.spec.Facts.Declare(s, 0, most); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,8 @@ var savedKinds = map[string]guard.Kind{"count": guard.Count, "const": guard.Cons
 func (e *Entry) Save() (*SavedEntry, error) {
 	t := e.Traced
 	if len(t.Captured) > 0 {
-		return nil, fmt.Errorf("it uses %d tensors that the function found outside its arguments, which are memory of this process (hint: pass them as arguments, or as one Frozen)", len(t.Captured))
+		return nil, fmt.Errorf("it uses %d tensors that the function found outside its arguments, which are memory of this process "+
+			"(hint: pass them as arguments, or as one Frozen)", len(t.Captured))
 	}
 	var b strings.Builder
 	_ = t.F.Print(&b, ir.PrintOptions{Positions: true}) // a strings.Builder does not fail

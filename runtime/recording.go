@@ -18,15 +18,6 @@ import (
 // a *BufferError, and nothing has run; after another error, the elements of the
 // results, and so of donated arguments, are undefined.
 func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) error {
-	return r.run(&inputs{leaves: args, check: true}, results, w, nil)
-}
-
-// RunChecked is Run for a caller who knows that each argument has the element
-// type and shape of ArgLayouts, because its layout is that one or one that
-// differs in the strides only. Of another type, it is read as if it had the right
-// one; memory is safe all the same, for an argument of too many or too few bytes
-// is refused.
-func (r *Recording) RunChecked(args, results []*tensor.Tensor, w executors.Workers) error {
 	return r.run(&inputs{leaves: args}, results, w, nil)
 }
 
@@ -34,16 +25,13 @@ func (r *Recording) RunChecked(args, results []*tensor.Tensor, w executors.Worke
 // sets with which the last run was called take no time per tensor, and stay
 // reachable until the memory of idle runs is collected.
 func (r *Recording) RunCall(c *call.Call, extra, results []*tensor.Tensor, w executors.Workers) error {
-	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra, check: true}, results, w, nil)
+	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra}, results, w, nil)
 }
 
 // Profile is Run that reports how long each step took, on the calling goroutine.
 func (r *Recording) Profile(args, results []*tensor.Tensor, w executors.Workers, took func(step int, d time.Duration)) error {
-	return r.run(&inputs{leaves: args, check: true}, results, w, took)
+	return r.run(&inputs{leaves: args}, results, w, took)
 }
-
-// ArgLayouts are the layouts of contiguous arguments; not to be changed.
-func (r *Recording) ArgLayouts() []*tensor.Layout { return r.argLayouts }
 
 // ResultLayouts are the layouts of the results; not to be changed.
 func (r *Recording) ResultLayouts() []*tensor.Layout { return r.resultLayouts }
@@ -53,7 +41,6 @@ type inputs struct {
 	leaves []*tensor.Tensor
 	frozen []*call.Frozen
 	extra  []*tensor.Tensor
-	check  bool // the types of the leaves
 }
 
 // alone is one worker: the goroutine that runs the launch.

@@ -155,17 +155,17 @@ func (c *Cache) makeEager(r *request) (*Admission, error) {
 
 // alone lets one goroutine at a time make entries: the second of two that ask for
 // the same finds the first one's.
-func (c *Cache) alone(r *request, make func() (*Admission, error)) (*Admission, error) {
-	a, limit, err := c.underLock(r, make)
+func (c *Cache) alone(r *request, build func() (*Admission, error)) (*Admission, error) {
+	a, limit, err := c.underLock(r, build)
 	if limit != "" {
 		return c.exceeded(r, limit)
 	}
 	return a, err
 }
 
-// underLock calls make under the lock, unless there is an entry by now or a limit
+// underLock calls build under the lock, unless there is an entry by now or a limit
 // is reached, which it tells.
-func (c *Cache) underLock(r *request, make func() (*Admission, error)) (a *Admission, limit string, err error) {
+func (c *Cache) underLock(r *request, build func() (*Admission, error)) (a *Admission, limit string, err error) {
 	if err := c.lock(r.ctx); err != nil {
 		return nil, "", err
 	}
@@ -177,7 +177,7 @@ func (c *Cache) underLock(r *request, make func() (*Admission, error)) (a *Admis
 	if limit = c.overLimit(); limit != "" {
 		return nil, limit, nil
 	}
-	if a, err = make(); err != nil && c.limits.OnLimit != LimitIgnore { // which takes none
+	if a, err = build(); err != nil && c.limits.OnLimit != LimitIgnore { // which takes none
 		c.budget.put()
 	}
 	return a, "", err

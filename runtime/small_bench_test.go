@@ -70,8 +70,7 @@ func BenchmarkSmallAdd(b *testing.B) {
 	bufs := [][]byte{make([]byte, 16), make([]byte, 16), make([]byte, 16)}
 	c := &call.Call{Tensors: args[:1], Frozen: []*call.Frozen{call.NewFrozen(args[1:], nil)}}
 	measure("kernel", func() error { return one.launches[0].Run(bufs, scratch, alone{}) })
-	measure("checked", func() error { return one.RunChecked(args, results, workers) })
 	measure("frozen", func() error { return one.RunCall(c, nil, results, workers) })
 	measure("run", func() error { return one.Run(args, results, workers) })
-	measure("awake", func() error { return split.RunChecked(args, results, workers) })
+	measure("awake", func() error { return split.Run(args, results, workers) })
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -180,7 +181,7 @@ func (e *Entry) stats(c *Cache) EntryStats {
 			s.Failing = append(s.Failing, GuardStats{g.Text(e.Traced.Schema), at, n})
 		}
 	}
-	slices.SortStableFunc(s.Failing, func(a, b GuardStats) int { return int(min(max(b.Fails-a.Fails, -1), 1)) })
+	slices.SortStableFunc(s.Failing, func(a, b GuardStats) int { return cmp.Compare(b.Fails, a.Fails) })
 	if p := e.program.Load(); p != nil {
 		s.Compiled, s.Code = true, p.Code
 	}
