@@ -7,7 +7,8 @@ golden:          ## rewrite the golden files; look at the diff before you commit
 	go test $$(grep -rl --include='*_test.go' 'jitc/internal/golden' . | xargs -n1 dirname | sort -u) -update
 
 bench:           ## the figures of docs/BENCHMARKS.md
-	go test -run '^$$' -bench . -benchtime 60x .
+	go test -run '^$$' -bench . -skip 'Call|Guards' -benchtime 60x .
+	go test -run '^$$' -bench 'CallAdd2x2|Guards300|CallParallel' -benchtime 300000x -count 5 .
 	go test -run '^$$' -bench Partition -benchtime 20x ./fusion
 
 check:           ## what the gate checks beside the tests
