@@ -162,6 +162,16 @@ func (m Mark) Divisible(n int64) Mark {
 
 func (m Mark) where(facts ...dim.Constraint) Mark {
 	m.m.Facts = append(append([]dim.Constraint(nil), m.m.Facts...), facts...)
+	if m.m.Kind == 0 {
+		return m // Marks refuses it as a whole
+	}
+	known := dim.NewFacts()
+	for _, f := range m.m.Facts {
+		if err := known.Assume(f); err != nil {
+			m.err = errors.Join(m.err, fmt.Errorf("mark %s: %w", m.m, err))
+			break
+		}
+	}
 	return m
 }
 

@@ -26,6 +26,7 @@ func TestMistakesInOptions(t *testing.T) {
 		"axis 2 of x: there is no such axis: expected one below 2, got 2":          {jitc.Marks(jitc.MaybeDynamic("x", 2, b))},
 		`mark unbacked x[0] as 2*B: expected the name of a symbol`:                 {jitc.Marks(jitc.Unbacked("x", 0, b.Mul(2)))},
 		"mark dynamic x[0] as B: divisible by 0: expected 1 or more":               {jitc.Marks(jitc.Dynamic("x", 0, b).Divisible(0))},
+		"contradict":                  {jitc.Marks(jitc.Dynamic("x", 0, b).Range(5, 1))},
 		"an empty Mark":               {jitc.Marks(jitc.Mark{}.Range(0, 1))},
 		"bucket B: expected buckets":  {jitc.Bucket("B", nil)},
 		`(hint: a_b)`:                 {jitc.Name("a b")},

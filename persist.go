@@ -129,9 +129,9 @@ func (f *Traced) template(r savedResult) (*returned, error) {
 
 // Load takes what Save wrote. The kernels are compiled and the recordings made
 // before Load returns. A file of another program, version, machine or function is
-// a *FileError, and so is a damaged one; whatever the error, the function is as it
-// was. What the function has learned itself is kept.
-func (f *Traced) Load(r io.Reader) (LoadReport, error) {
+// a *FileError, and so is a damaged one; whatever the error, or where ctx ends it, the
+// function is as it was. What the function has learned itself is kept.
+func (f *Traced) Load(ctx context.Context, r io.Reader) (LoadReport, error) {
 	start := time.Now()
 	if f.err != nil {
 		return LoadReport{}, f.err
@@ -150,7 +150,10 @@ func (f *Traced) Load(r io.Reader) (LoadReport, error) {
 			return LoadReport{}, damaged(f.name, fmt.Errorf("entry %d: %w", i, err))
 		}
 	}
-	done, err := f.cache.Install(context.Background(), entries, body.Dynamism, &tracing{f: f})
+	done, err := f.cache.Install(ctx, entries, body.Dynamism, &tracing{f: f})
+	if ctx.Err() != nil {
+		return LoadReport{}, ctx.Err()
+	}
 	if err != nil {
 		return LoadReport{}, damaged(f.name, err)
 	}
@@ -224,7 +227,9 @@ func (o *funcOptions) text() string {
 func (f *Traced) SaveFile(path string) error { return saveFile(path, f.Save) }
 
 // LoadFile is Load from a file. Where there is none the error is fs.ErrNotExist.
-func (f *Traced) LoadFile(path string) (LoadReport, error) { return loadFile(path, f.Load) }
+func (f *Traced) LoadFile(ctx context.Context, path string) (LoadReport, error) {
+	return loadFile(ctx, path, f.Load)
+}
 
 // saveFile writes beside the file and renames: whoever reads sees all or nothing.
 func saveFile(path string, save func(io.Writer) error) error {
@@ -242,13 +247,13 @@ func saveFile(path string, save func(io.Writer) error) error {
 	return err
 }
 
-func loadFile(path string, load func(io.Reader) (LoadReport, error)) (LoadReport, error) {
+func loadFile(ctx context.Context, path string, load func(context.Context, io.Reader) (LoadReport, error)) (LoadReport, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return LoadReport{}, err
 	}
 	defer file.Close()
-	r, err := load(file)
+	r, err := load(ctx, file)
 	var bad *FileError
 	if errors.As(err, &bad) {
 		bad.Path = path
@@ -273,7 +278,7 @@ func (fn *Function) Save(w io.Writer) error {
 
 // Load compiles the function and makes the recordings of the sizes that Save wrote.
 // Its errors are those of Traced.Load.
-func (fn *Function) Load(r io.Reader) (LoadReport, error) {
+func (fn *Function) Load(ctx context.Context, r io.Reader) (LoadReport, error) {
 	start := time.Now()
 	name := fn.trace.Name
 	var body savedSizes
@@ -285,7 +290,10 @@ func (fn *Function) Load(r io.Reader) (LoadReport, error) {
 		return LoadReport{}, fmt.Errorf("@%s: cannot load: %w", name, err)
 	}
 	entries := []rt.Restored{{Traced: t, Sizes: body.Sizes, LastUse: start}}
-	done, err := fn.cache.Install(context.Background(), entries, nil, fromTrace{fn})
+	done, err := fn.cache.Install(ctx, entries, nil, fromTrace{fn})
+	if ctx.Err() != nil {
+		return LoadReport{}, ctx.Err()
+	}
 	if err != nil {
 		return LoadReport{}, damaged(name, err)
 	}
@@ -297,7 +305,9 @@ func (fn *Function) Load(r io.Reader) (LoadReport, error) {
 func (fn *Function) SaveFile(path string) error { return saveFile(path, fn.Save) }
 
 // LoadFile is Load from a file. Where there is none the error is fs.ErrNotExist.
-func (fn *Function) LoadFile(path string) (LoadReport, error) { return loadFile(path, fn.Load) }
+func (fn *Function) LoadFile(ctx context.Context, path string) (LoadReport, error) {
+	return loadFile(ctx, path, fn.Load)
+}
 
 // header says whose file it is: a trace is data, so that the program that runs it
 // does not matter.

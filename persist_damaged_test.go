@@ -2,6 +2,7 @@ package jitc_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a past that is too long": {swap(`"since":0`, `"since":-1`), "dynamism"},
 	} {
 		b := newLearner(t, jitc.Options{})
-		_, err := b.Traced().Load(bytes.NewReader(row.file))
+		_, err := b.Traced().Load(context.Background(), bytes.NewReader(row.file))
 		var bad *jitc.FileError
 		if !assert.ErrorAs(t, err, &bad, name) {
 			continue
@@ -99,10 +100,10 @@ func TestLoadAsksForTheSameOptions(t *testing.T) {
 	a := newLearner(t, jitc.Options{})
 	a.teach(t)
 	b := newLearner(t, jitc.Options{}, jitc.Marks(jitc.Dynamic("1", 0, jitc.Dim("B"))))
-	_, err := b.Traced().Load(bytes.NewReader(saved(t, a)))
+	_, err := b.Traced().Load(context.Background(), bytes.NewReader(saved(t, a)))
 	assert.ErrorContains(t, err, `options: expected "dynamic 1[0] as B", got ""`)
 	c := newLearner(t, jitc.Options{Executors: []string{"reference"}})
-	_, err = c.Traced().Load(bytes.NewReader(saved(t, a)))
+	_, err = c.Traced().Load(context.Background(), bytes.NewReader(saved(t, a)))
 	assert.ErrorContains(t, err, `executors: expected "reference", got "native`)
 }
 
@@ -113,9 +114,9 @@ func TestLoadOfDamagedBytes(t *testing.T) {
 	file := saved(t, a)
 	b := newLearner(t, jitc.Options{})
 	for at := 0; at < len(file); at += 97 {
-		_, err := b.Traced().Load(bytes.NewReader(flip(file, at)))
+		_, err := b.Traced().Load(context.Background(), bytes.NewReader(flip(file, at)))
 		require.Error(t, err, "byte %d", at)
-		_, err = b.Traced().Load(bytes.NewReader(file[:at]))
+		_, err = b.Traced().Load(context.Background(), bytes.NewReader(file[:at]))
 		require.Error(t, err, "cut at %d", at)
 	}
 	require.Empty(t, b.Traced().Entries())
@@ -140,10 +141,29 @@ func FuzzLoad(f *testing.F) {
 			raw = reseal(file, func(string) string { return head + `"body":` + string(raw) + "}" })
 		}
 		before := len(b.Traced().Entries())
-		if _, err := b.Traced().Load(bytes.NewReader(raw)); err != nil {
+		if _, err := b.Traced().Load(context.Background(), bytes.NewReader(raw)); err != nil {
 			var bad *jitc.FileError
 			require.True(t, errors.As(err, &bad), "%v", err)
 			require.Len(t, b.Traced().Entries(), before)
 		}
 	})
+}
+
+// TestLoadEndsWithItsContext: nothing is installed.
+func TestLoadEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	double := func(x *jitc.Tensor) *jitc.Tensor { return x.Add(x) }
+	from := jitc.Func1(engine(t, jitc.Options{}), double, jitc.Name("double"))
+	_, err := from.Call(context.Background(), jitc.Ones(jitc.F32, 3))
+	require.NoError(t, err)
+	var file bytes.Buffer
+	require.NoError(t, from.Traced().Save(&file))
+	to := jitc.Func1(engine(t, jitc.Options{}), double, jitc.Name("double"))
+	_, err = to.Traced().Load(ctx, bytes.NewReader(file.Bytes()))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, to.Traced().Entries())
+	report, err := to.Traced().Load(context.Background(), bytes.NewReader(file.Bytes()))
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Entries)
 }

@@ -31,7 +31,7 @@ func ExampleTraced_LoadFile() {
 			fmt.Println("traced")
 			return x.Mul(by)
 		}, jitc.Name("scale"))
-		report, err := scale.Traced().LoadFile(path)
+		report, err := scale.Traced().LoadFile(context.Background(), path)
 		var stale *jitc.FileError
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.As(err, &stale): // it learns again

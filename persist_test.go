@@ -123,7 +123,7 @@ func TestLoadAnswersWithoutTracing(t *testing.T) {
 	a := newLearner(t, jitc.Options{})
 	a.teach(t)
 	b := newLearner(t, jitc.Options{})
-	report, err := b.Traced().Load(bytes.NewReader(saved(t, a)))
+	report, err := b.Traced().Load(context.Background(), bytes.NewReader(saved(t, a)))
 	require.NoError(t, err)
 	assert.Equal(t, len(a.Traced().Entries()), report.Entries)
 	assert.Equal(t, a.Traced().Stats().Recordings, report.Recordings)
@@ -187,7 +187,7 @@ func TestLoadKeepsWhatIsThere(t *testing.T) {
 	b := newLearner(t, jitc.Options{})
 	b.call(t, 3, 0.5, "other", 1)
 	for round := range 2 {
-		report, err := b.Traced().Load(bytes.NewReader(file))
+		report, err := b.Traced().Load(context.Background(), bytes.NewReader(file))
 		require.NoError(t, err)
 		assert.Equal(t, []int{len(a.Traced().Entries()), 0}[round], report.Entries)
 		assert.Equal(t, []int{0, len(a.Traced().Entries())}[round], report.Known)
@@ -204,7 +204,7 @@ func TestLoadRespectsTheLimit(t *testing.T) {
 	a.call(t, 5, 0.5, "third", 3)
 	require.Greater(t, len(a.Traced().Entries()), 2)
 	b := newLearner(t, jitc.Options{}, jitc.WithLimits(rt.Limits{Entries: 2, Recompiles: 1}))
-	report, err := b.Traced().Load(bytes.NewReader(saved(t, a)))
+	report, err := b.Traced().Load(context.Background(), bytes.NewReader(saved(t, a)))
 	require.NoError(t, err)
 	assert.Equal(t, 2, report.Entries)
 	assert.Len(t, report.Skipped, len(a.Traced().Entries())-2)
@@ -220,7 +220,7 @@ func TestLoadInAnotherProcess(t *testing.T) {
 	const variable = "JITC_TEST_LEARNED"
 	if path := os.Getenv(variable); path != "" {
 		b := newLearner(t, jitc.Options{})
-		report, err := b.Traced().LoadFile(path)
+		report, err := b.Traced().LoadFile(context.Background(), path)
 		require.NoError(t, err)
 		require.Positive(t, report.Entries)
 		b.call(t, 9, 0.5, "rows", 3)
@@ -278,7 +278,7 @@ func TestSaveSkipsWhatOnlyTheProcessHas(t *testing.T) {
 	}
 	var file bytes.Buffer
 	require.NoError(t, a.Traced().Save(&file))
-	report, err := b.Traced().Load(&file)
+	report, err := b.Traced().Load(context.Background(), &file)
 	require.NoError(t, err)
 	assert.Equal(t, 1, report.Entries)
 	require.Len(t, report.Skipped, 2)
@@ -297,7 +297,7 @@ func TestSaveFile(t *testing.T) {
 	a.teach(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "step.learned")
-	_, err := a.Traced().LoadFile(path)
+	_, err := a.Traced().LoadFile(context.Background(), path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.NoError(t, a.Traced().SaveFile(path))
 	require.NoError(t, a.Traced().SaveFile(path), "it takes the place of the old one")
@@ -310,11 +310,11 @@ func TestSaveFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "temporary files are left")
 	b := newLearner(t, jitc.Options{})
-	report, err := b.Traced().LoadFile(path)
+	report, err := b.Traced().LoadFile(context.Background(), path)
 	require.NoError(t, err)
 	assert.Positive(t, report.Entries)
 	require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
-	_, err = b.Traced().LoadFile(path)
+	_, err = b.Traced().LoadFile(context.Background(), path)
 	assert.ErrorContains(t, err, path)
 	require.Error(t, a.Traced().SaveFile(filepath.Join(dir, "none", "f")))
 }
@@ -337,7 +337,7 @@ func TestSaveBesideCalls(t *testing.T) {
 	wg.Wait()
 	for _, file := range append(files, saved(t, a)) {
 		b := newLearner(t, jitc.Options{})
-		_, err := b.Traced().Load(bytes.NewReader(file))
+		_, err := b.Traced().Load(context.Background(), bytes.NewReader(file))
 		require.NoError(t, err)
 	}
 }
@@ -375,7 +375,7 @@ func TestLoadOfOptions(t *testing.T) {
 	run(a, 7)
 	var file bytes.Buffer
 	require.NoError(t, a.Traced().Save(&file))
-	report, err := b.Traced().Load(&file)
+	report, err := b.Traced().Load(context.Background(), &file)
 	require.NoError(t, err)
 	assert.Equal(t, 1, report.Entries)
 	assert.Equal(t, 2, report.Recordings)
@@ -432,7 +432,7 @@ func TestLoadOfEveryKindOfTrace(t *testing.T) {
 		}
 		var file bytes.Buffer
 		require.NoError(t, a.Traced().Save(&file))
-		report, err := b.Traced().Load(&file)
+		report, err := b.Traced().Load(context.Background(), &file)
 		require.NoError(t, err, name)
 		assert.Equal(t, len(a.Traced().Entries()), report.Entries, name)
 		assert.Empty(t, report.Skipped, name)
@@ -462,7 +462,7 @@ func TestFunctionKeepsItsSizes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.learned")
 	require.NoError(t, a.SaveFile(path))
 	b := e.Function(parse(text))
-	report, err := b.LoadFile(path)
+	report, err := b.LoadFile(context.Background(), path)
 	require.NoError(t, err)
 	assert.Equal(t, 1, report.Entries)
 	assert.Equal(t, 2, report.Recordings)
@@ -474,7 +474,7 @@ func TestFunctionKeepsItsSizes(t *testing.T) {
 	assert.Equal(t, 2, s.Recordings)
 
 	other := e.Function(parse(strings.Replace(text, "exp", "log", 1)))
-	_, err = other.LoadFile(path)
+	_, err = other.LoadFile(context.Background(), path)
 	var bad *jitc.FileError
 	require.ErrorAs(t, err, &bad)
 	assert.Equal(t, "trace", bad.What)

@@ -16,6 +16,7 @@ type BufferError struct {
 	Expected string
 	Got      string
 	Hint     string
+	Argument bool // an argument does not fit; else a result
 }
 
 // Error is one line.
@@ -31,7 +32,7 @@ func count(what string, got, want int) error {
 	if got == want {
 		return nil
 	}
-	return &BufferError{What: what, Expected: fmt.Sprint(want), Got: fmt.Sprint(got)}
+	return &BufferError{What: what, Expected: fmt.Sprint(want), Got: fmt.Sprint(got), Argument: what == "arguments"}
 }
 
 // check compares a tensor with the type of slot n.
@@ -57,7 +58,8 @@ func (r *Recording) wrong(what string, i, n int, t *tensor.Tensor) error {
 	default:
 		got, hint = fmt.Sprintf("one of strides %v", t.Strides()), "results must be contiguous, as Results makes them"
 	}
-	return &BufferError{What: fmt.Sprintf("%s %d", what, i), Expected: fmt.Sprintf("%s%v", dt, r.shapes[n]), Got: got, Hint: hint}
+	return &BufferError{What: fmt.Sprintf("%s %d", what, i), Expected: fmt.Sprintf("%s%v", dt, r.shapes[n]), Got: got, Hint: hint,
+		Argument: what == "argument"}
 }
 
 // sharing finds results that share memory with something else. It keeps the

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -231,7 +230,7 @@ func (c *Cache) differentiate(r *request) (*Admission, error) {
 func (c *Cache) Reconsider(ctx context.Context, a *Admission, err error, cl *call.Call, t Tracer, stripe uint32) (_ *Admission, _ error, ok bool) {
 	s := c.stanceFor(ctx)
 	var misfit *BufferError
-	if s == nil || s.Mode != ModeDifferentiating || !errors.As(err, &misfit) || !strings.HasPrefix(misfit.What, "argument") {
+	if s == nil || s.Mode != ModeDifferentiating || !errors.As(err, &misfit) || !misfit.Argument {
 		return nil, nil, false
 	}
 	a.Entry.hits[routeDiffer].Add(stripe, -1) // what is found now counts
