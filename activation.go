@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"jitc/ir/call"
@@ -29,8 +30,28 @@ type activation struct {
 
 func newActivation(f *Traced) *activation { return &activation{f: f, stripe: rt.Stripe()} }
 
+// errUnmade is the error of calls of the zero F1, F2, ...
+var errUnmade = errors.New("a function without a body: expected one that Func1, Func2, ... made, got its zero value")
+
+// unmade stands for the functions of zero values.
+var unmade = sync.OnceValue(func() *Traced {
+	f := &Traced{err: errUnmade}
+	f.calls.New = func() any { return newActivation(f) }
+	return f
+})
+
+// noContext is the error of calls without a context.
+func noContext(name string) error {
+	return fmt.Errorf("@%s: expected a context, got nil (hint: context.Background())", name)
+}
+
 // begin starts a call.
-func (f *Traced) begin() *activation { return f.calls.Get().(*activation) }
+func (f *Traced) begin() *activation {
+	if f == nil {
+		f = unmade()
+	}
+	return f.calls.Get().(*activation)
+}
 
 // flatten adds argument i, which v points at; v does not escape.
 func (a *activation) flatten(i int, v unsafe.Pointer) {
@@ -101,6 +122,9 @@ func notConcrete(t *trace.Tensor) error {
 func (a *activation) find(ctx context.Context, args []unsafe.Pointer) (*rt.Admission, error) {
 	if err := a.gather(); err != nil {
 		return nil, err
+	}
+	if ctx == nil {
+		return nil, noContext(a.f.name)
 	}
 	if ad := a.f.cache.Hit(ctx, &a.call, a.stripe); ad != nil {
 		return ad, nil

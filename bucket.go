@@ -22,6 +22,10 @@ func Bucket(sym string, buckets rt.Buckets) FuncOption {
 			o.wrong(fmt.Errorf("bucket %s: expected buckets, as Listed, PowersOfTwo or Steps make, got nil", sym))
 			return
 		}
+		if _, ok := buckets.Bucket(0); !ok {
+			o.wrong(fmt.Errorf("bucket %s: expected a size of 0 or more at least, got none", sym))
+			return
+		}
 		o.buckets = slices.DeleteFunc(o.buckets, func(d rt.PaddedDim) bool { return d.Sym == sym })
 		o.buckets = append(o.buckets, rt.PaddedDim{Sym: sym, Buckets: buckets})
 	}

@@ -39,6 +39,9 @@ type Compiled struct {
 //
 // obs, if not nil, sees the function before and after every pass.
 func (e *Engine) Compile(ctx context.Context, f *ir.Func, obs passes.Observer) (*Compiled, error) {
+	if _, err := e.usable(); err != nil {
+		return nil, err
+	}
 	return e.compile(ctx, f, obs, e.opts.Limits)
 }
 

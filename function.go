@@ -53,6 +53,8 @@ func (e *Engine) Function(f *ir.Func, opts ...FuncOption) *Function {
 // shape mentions alone.
 func (e *Engine) FunctionAt(f *ir.Func, sizes map[string]int64, opts ...FuncOption) *Function {
 	o, sizes := chosen(opts), maps.Clone(sizes)
+	e, unusable := e.usable()
+	o.wrong(unusable)
 	if f == nil {
 		f = &ir.Func{Name: "nil", Facts: dim.NewFacts()}
 		o.wrong(errors.New("expected a trace, got nil"))
@@ -177,6 +179,9 @@ func (fn *Function) end(c *traceCall) {
 }
 
 func (fn *Function) find(ctx context.Context, c *traceCall) (*rt.Admission, error) {
+	if ctx == nil {
+		return nil, noContext(fn.trace.Name)
+	}
 	if a := fn.cache.Hit(ctx, &c.Call, c.stripe); a != nil {
 		return a, nil
 	}

@@ -20,6 +20,7 @@
 package jitc
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -96,6 +97,16 @@ func NewEngine(o Options) (*Engine, error) {
 	}
 	return &Engine{opts: o, execs: execs, kernels: rt.NewKernelCache(o.Kernels), pool: pool.New(o.Threads),
 		budget: rt.NewBudget(o.Recompiles)}, nil
+}
+
+// usable is the engine, or for one that NewEngine did not make an engine without
+// executors, and an error.
+func (e *Engine) usable() (*Engine, error) {
+	if e != nil && e.kernels != nil {
+		return e, nil
+	}
+	none := &Engine{kernels: rt.NewKernelCache(1), pool: pool.New(1), budget: rt.NewBudget(0)}
+	return none, errors.New("expected an engine that NewEngine made, got a nil or zero one")
 }
 
 // limits are those of a function with these options.

@@ -37,7 +37,9 @@ type Traced struct {
 // here and told by every call.
 func newTraced(e *Engine, fn any, types []reflect.Type, result reflect.Type,
 	invoke func(args []unsafe.Pointer, result unsafe.Pointer), opts []FuncOption) *Traced {
+	e, unusable := e.usable()
 	f := &Traced{engine: e, name: "nil", types: types, result: result, invoke: invoke, opts: chosen(opts)}
+	f.opts.wrong(unusable)
 	if pc := reflect.ValueOf(fn).Pointer(); pc != 0 {
 		f.name, f.pos = functionName(pc), functionPos(pc)
 	} else {
@@ -99,6 +101,9 @@ func (f *Traced) Entries() []*rt.Entry { return f.cache.Entries() }
 
 // String prints the traces of the live entries, or why there are none.
 func (f *Traced) String() string {
+	if f == nil {
+		return errUnmade.Error()
+	}
 	if f.err != nil {
 		return f.err.Error()
 	}

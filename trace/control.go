@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,13 +18,17 @@ import (
 // use from around them they simply use. Both are traced, one runs; of a p that is a
 // number (Scalar, Full) only its branch is traced.
 func Cond[R any](p *Tensor, yes, no func() R) R {
+	t := newTree[R]("Cond")
+	t.needs("two branches", yes != nil && no != nil)
+	if err := t.misuse(); err != nil {
+		return t.refuse(err)
+	}
 	if p.Err() == nil && p.num != nil && p.Rank() == 0 && p.typ.DType == tensor.Bool {
 		if p.num == true {
 			return yes()
 		}
 		return no()
 	}
-	t := newTree[R]("Cond")
 	run := func(f func() R) body {
 		return func([]*Tensor) (leaves, error) { return t.flatten(f()) }
 	}
@@ -35,6 +40,7 @@ func Cond[R any](p *Tensor, yes, no func() R) R {
 // stay the same from one iteration to the next.
 func While[C any](init C, cond func(C) *Tensor, body func(C) C) C {
 	t := newTree[C]("While")
+	t.needs("a condition and a body", cond != nil && body != nil)
 	at, err := t.flatten(init)
 	if err != nil {
 		return t.refuse(err)
@@ -53,6 +59,7 @@ func While[C any](init C, cond func(C) *Tensor, body func(C) C) C {
 // stacked along a new axis 0. All are tensors, or structs, slices and maps of them.
 func Scan[C, X, Y any](init C, xs X, body func(C, X) (C, Y)) (C, Y) {
 	tc, tx, ty := newTree[C]("Scan"), newTree[X]("Scan"), newTree[Y]("Scan")
+	tc.needs("a body", body != nil)
 	carry, err := tc.flatten(init)
 	if err != nil {
 		return tc.refuse(err), ty.failed(err)
@@ -122,10 +129,25 @@ func newTree[T any](op string) *tree[T] {
 	return t
 }
 
+// needs notes where a function that the op calls is nil.
+func (t *tree[T]) needs(what string, given bool) {
+	if t.err == nil && !given {
+		t.err = errors.New("expected " + what + ", got nil")
+	}
+}
+
+// misuse is why the op cannot be.
+func (t *tree[T]) misuse() error {
+	if t.err == nil {
+		return nil
+	}
+	return &Error{Op: t.op, What: t.err.Error(), Err: t.err}
+}
+
 // flatten takes v apart and keeps it as the template for rebuild.
 func (t *tree[T]) flatten(v T) (leaves, error) {
-	if t.err != nil {
-		return leaves{}, &Error{Op: t.op, What: t.err.Error(), Err: t.err}
+	if err := t.misuse(); err != nil {
+		return leaves{}, err
 	}
 	var sink pytree.Sink
 	t.template = v

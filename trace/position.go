@@ -13,7 +13,7 @@ import (
 func own(function string) bool {
 	pkg := packageOf(function)
 	return pkg == "jitc" || pkg == "jitc/trace" || strings.HasPrefix(pkg, "jitc/trace/") ||
-		pkg == "runtime" || strings.HasPrefix(pkg, "runtime/") || pkg == "reflect" || pkg == "sync"
+		pkg == "runtime" || strings.HasPrefix(pkg, "runtime/") || pkg == "reflect" || pkg == "sync" || pkg == "sync/atomic"
 }
 
 // packageOf is the import path of a function as the runtime names it:

@@ -12,6 +12,8 @@ import (
 // by the value that their trace saw, so that another value selects or makes
 // another program. Safe for concurrent use.
 //
+// The zero Var has no name, and the zero value of its type.
+//
 //	var precise = trace.NewVar("precise", false)
 //	if precise.Get() { ... } // in a traced function
 type Var[T bool | int | int64 | float64 | string] struct {
@@ -58,9 +60,17 @@ func (v *Var[T]) Set(value T) {
 
 // Get is the value. In a trace it becomes part of what the program is guarded by.
 func (v *Var[T]) Get() T {
-	value := *v.now.Load()
+	value := v.value()
 	if r := current(); r != nil {
 		return r.readVar(v, value, constOf(value)).(T)
+	}
+	return value
+}
+
+// value is what was set last.
+func (v *Var[T]) value() (value T) {
+	if now := v.now.Load(); now != nil {
+		value = *now
 	}
 	return value
 }
@@ -80,7 +90,7 @@ func (v *Var[T]) Kind() call.Kind {
 }
 
 // Load is the value as a constant.
-func (v *Var[T]) Load() call.Const { return constOf(*v.now.Load()) }
+func (v *Var[T]) Load() call.Const { return constOf(v.value()) }
 
 func constOf[T bool | int | int64 | float64 | string](value T) call.Const {
 	switch x := any(value).(type) {
