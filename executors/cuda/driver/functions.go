@@ -1,0 +1,129 @@
+package driver
+
+import "strings"
+
+// function is a function of the driver that the binding calls.
+type function int
+
+const (
+	fnInit function = iota
+	fnDriverGetVersion
+	fnGetErrorName
+	fnGetErrorString
+	fnDeviceGetCount
+	fnDeviceGet
+	fnDeviceGetName
+	fnDeviceGetAttribute
+	fnDeviceTotalMem
+	fnDeviceGetDefaultMemPool
+	fnMemPoolSetAttribute
+	fnMemPoolTrimTo
+	fnPrimaryCtxRetain
+	fnPrimaryCtxRelease
+	fnCtxSetCurrent
+	fnModuleLoadDataEx
+	fnModuleUnload
+	fnModuleGetFunction
+	fnFuncGetAttribute
+	fnFuncSetAttribute
+	fnActiveBlocks
+	fnMemGetInfo
+	fnMemAlloc
+	fnMemFree
+	fnMemAllocAsync
+	fnMemFreeAsync
+	fnMemHostAlloc
+	fnMemFreeHost
+	fnMemcpyHtoDAsync
+	fnMemcpyDtoHAsync
+	fnMemcpyDtoDAsync
+	fnMemsetD8Async
+	fnStreamCreate
+	fnStreamDestroy
+	fnStreamSynchronize
+	fnStreamWaitEvent
+	fnEventCreate
+	fnEventDestroy
+	fnEventRecord
+	fnEventSynchronize
+	fnEventQuery
+	fnEventElapsedTime
+	fnLaunchKernel
+	fnGraphCreate
+	fnGraphDestroy
+	fnGraphAddKernelNode
+	fnGraphAddChildGraphNode
+	fnGraphInstantiate
+	fnGraphExecDestroy
+	fnGraphExecKernelNodeSetParams
+	fnGraphLaunch
+	fnStreamBeginCapture
+	fnStreamEndCapture
+	functionCount
+)
+
+// functionNames are the names that the driver exports them by: the version that
+// the binding is written to, then one that it can do with. The first version of
+// the kernel node functions takes the same fields without the last two, which are
+// left zero: the longer block serves both.
+var functionNames = [functionCount]string{
+	fnInit:                         "cuInit",
+	fnDriverGetVersion:             "cuDriverGetVersion",
+	fnGetErrorName:                 "cuGetErrorName",
+	fnGetErrorString:               "cuGetErrorString",
+	fnDeviceGetCount:               "cuDeviceGetCount",
+	fnDeviceGet:                    "cuDeviceGet",
+	fnDeviceGetName:                "cuDeviceGetName",
+	fnDeviceGetAttribute:           "cuDeviceGetAttribute",
+	fnDeviceTotalMem:               "cuDeviceTotalMem_v2",
+	fnDeviceGetDefaultMemPool:      "cuDeviceGetDefaultMemPool",
+	fnMemPoolSetAttribute:          "cuMemPoolSetAttribute",
+	fnMemPoolTrimTo:                "cuMemPoolTrimTo",
+	fnPrimaryCtxRetain:             "cuDevicePrimaryCtxRetain",
+	fnPrimaryCtxRelease:            "cuDevicePrimaryCtxRelease_v2",
+	fnCtxSetCurrent:                "cuCtxSetCurrent",
+	fnModuleLoadDataEx:             "cuModuleLoadDataEx",
+	fnModuleUnload:                 "cuModuleUnload",
+	fnModuleGetFunction:            "cuModuleGetFunction",
+	fnFuncGetAttribute:             "cuFuncGetAttribute",
+	fnFuncSetAttribute:             "cuFuncSetAttribute",
+	fnActiveBlocks:                 "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+	fnMemGetInfo:                   "cuMemGetInfo_v2",
+	fnMemAlloc:                     "cuMemAlloc_v2",
+	fnMemFree:                      "cuMemFree_v2",
+	fnMemAllocAsync:                "cuMemAllocAsync",
+	fnMemFreeAsync:                 "cuMemFreeAsync",
+	fnMemHostAlloc:                 "cuMemHostAlloc",
+	fnMemFreeHost:                  "cuMemFreeHost",
+	fnMemcpyHtoDAsync:              "cuMemcpyHtoDAsync_v2",
+	fnMemcpyDtoHAsync:              "cuMemcpyDtoHAsync_v2",
+	fnMemcpyDtoDAsync:              "cuMemcpyDtoDAsync_v2",
+	fnMemsetD8Async:                "cuMemsetD8Async",
+	fnStreamCreate:                 "cuStreamCreate",
+	fnStreamDestroy:                "cuStreamDestroy_v2",
+	fnStreamSynchronize:            "cuStreamSynchronize",
+	fnStreamWaitEvent:              "cuStreamWaitEvent",
+	fnEventCreate:                  "cuEventCreate",
+	fnEventDestroy:                 "cuEventDestroy_v2",
+	fnEventRecord:                  "cuEventRecord",
+	fnEventSynchronize:             "cuEventSynchronize",
+	fnEventQuery:                   "cuEventQuery",
+	fnEventElapsedTime:             "cuEventElapsedTime",
+	fnLaunchKernel:                 "cuLaunchKernel",
+	fnGraphCreate:                  "cuGraphCreate",
+	fnGraphDestroy:                 "cuGraphDestroy",
+	fnGraphAddKernelNode:           "cuGraphAddKernelNode_v2|cuGraphAddKernelNode",
+	fnGraphAddChildGraphNode:       "cuGraphAddChildGraphNode",
+	fnGraphInstantiate:             "cuGraphInstantiateWithFlags",
+	fnGraphExecDestroy:             "cuGraphExecDestroy",
+	fnGraphExecKernelNodeSetParams: "cuGraphExecKernelNodeSetParams_v2|cuGraphExecKernelNodeSetParams",
+	fnGraphLaunch:                  "cuGraphLaunch",
+	fnStreamBeginCapture:           "cuStreamBeginCapture_v2",
+	fnStreamEndCapture:             "cuStreamEndCapture",
+}
+
+// String is the name without what the driver adds to tell its versions apart.
+func (f function) String() string {
+	name, _, _ := strings.Cut(functionNames[f], "|")
+	return strings.TrimSuffix(name, "_v2")
+}

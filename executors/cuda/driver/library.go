@@ -1,0 +1,61 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Why there is no driver. Errors of Open wrap one of these, or an *Error of cuInit.
+var (
+	ErrNotFound = errors.New("no CUDA driver")
+	ErrTooOld   = errors.New("CUDA driver too old")
+)
+
+// errNoLibraries is of systems for which there is no CUDA.
+var errNoLibraries = errors.New("none is made for this system")
+
+// library is a shared library: lookup is the address of one of its functions, 0 if
+// it has none of that name.
+type library interface {
+	lookup(name string) uintptr
+}
+
+// openFirst loads the first library of names that is there; the error is that of the
+// first name.
+func openFirst(names []string) (library, error) {
+	first := errNoLibraries
+	for i, name := range names {
+		lib, err := openLibrary(name)
+		if err == nil {
+			return lib, nil
+		}
+		if i == 0 {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// symbols is the functions of a library by number.
+type symbols []uintptr
+
+// resolve looks names up; a name "a|b" is a, or else b. missing lists what has no
+// address.
+func resolve(lib library, names []string) (s symbols, missing []string) {
+	s = make(symbols, len(names))
+	for i, alternatives := range names {
+		for name := range strings.SplitSeq(alternatives, "|") {
+			if s[i] = lib.lookup(name); s[i] != 0 {
+				break
+			}
+		}
+		if s[i] == 0 {
+			missing = append(missing, alternatives)
+		}
+	}
+	return s, missing
+}
+
+// versionText is 12.4 for 12040.
+func versionText(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }

@@ -1,0 +1,80 @@
+package driver
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// MinVersion is the oldest CUDA version whose driver will do: it reads the PTX that
+// is emitted for sm_80 (PTX 7.4), and instantiates graphs with flags.
+const MinVersion = 11040
+
+// Open finds the driver of this machine and initialises it. The answer is found
+// once. An error wraps ErrNotFound (no library), ErrTooOld (a driver before
+// MinVersion, or without a function that is needed) or is an *Error of cuInit,
+// which says that there is no device, for instance.
+func Open() (API, error) { return openOnce() }
+
+var openOnce = sync.OnceValues(func() (API, error) {
+	lib, err := openFirst(driverNames)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w (hint: install the NVIDIA driver)", ErrNotFound, err)
+	}
+	d, err := bind(lib)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+})
+
+// bind makes the driver of a library: it resolves its functions, asks for its
+// version and initialises it.
+func bind(lib library) (*binding, error) {
+	fns, missing := resolve(lib, functionNames[:])
+	d := &binding{fns: fns}
+	version := 0
+	if fns[fnDriverGetVersion] != 0 && fns[fnGetErrorName] != 0 && fns[fnGetErrorString] != 0 {
+		version, _ = d.Version()
+	}
+	if len(missing) > 0 || version < MinVersion {
+		return nil, tooOld(version, missing)
+	}
+	if err := d.call(fnInit, 0); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// tooOld says what was found and what is needed.
+func tooOld(version int, missing []string) error {
+	found := "it supports CUDA " + versionText(version)
+	if version == 0 {
+		found = "it does not say which version of CUDA it supports"
+	}
+	if len(missing) > 0 {
+		found += " and lacks " + strings.Join(missing, ", ")
+	}
+	return fmt.Errorf("%w: %s, needed is CUDA %s or later (hint: install a newer NVIDIA driver)",
+		ErrTooOld, found, versionText(MinVersion))
+}
+
+// pointer is an address that C gave. (Converted through memory: an address that is
+// no Go pointer is what the checker of such conversions is there to question. Not
+// inlined: the compiler fails over a copy to an integer that it sees become one.)
+//
+//go:noinline
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// text reads a C string.
+func text(addr uintptr) string {
+	if addr == 0 {
+		return ""
+	}
+	p, n := pointer(addr), 0
+	for *(*byte)(unsafe.Add(p, n)) != 0 {
+		n++
+	}
+	return string(unsafe.Slice((*byte)(p), n))
+}
