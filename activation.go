@@ -89,7 +89,7 @@ func (a *activation) gather() error {
 		t := (*trace.Tensor)(p)
 		var h *tensor.Tensor
 		if t != nil {
-			if h = t.Host(); h == nil {
+			if h = t.Storage(); h == nil {
 				return fmt.Errorf("@%s: %w", a.f.name, notConcrete(t))
 			}
 		}
@@ -211,6 +211,11 @@ func unfit(err error) bool {
 	return errors.As(err, &b)
 }
 
+// isOn reports whether a tensor on a device is otherwise of a layout of the host.
+func isOn(t *tensor.Tensor, l *tensor.Layout) bool {
+	return t.Device() != nil && t.DType() == l.DType && t.SameShape(l.Shape)
+}
+
 // reuse collects the tensors of the value at out, and reports whether the call's
 // results have their types and structure.
 func (a *activation) reuse(ad *rt.Admission, out unsafe.Pointer) bool {
@@ -232,8 +237,8 @@ func (a *activation) reuse(ad *rt.Admission, out unsafe.Pointer) bool {
 		if t == nil {
 			return false
 		}
-		h := t.Host()
-		if h == nil || h.Layout() != want[i] {
+		h := t.Storage()
+		if h == nil || h.Layout() != want[i] && !isOn(h, want[i]) {
 			return false
 		}
 		a.held = append(a.held, h)

@@ -186,8 +186,22 @@ func (e *Engine) compileRegion(ctx context.Context, v *ir.Value, x executors.Exe
 	for i, s := range form.Syms {
 		syms["d"+strconv.Itoa(i)] = s
 	}
-	return rt.Step{Kernel: kernel, Executor: kernel.Info().Executor, Key: key.String(),
+	queue, err := queueOf(x, kernel)
+	if err != nil {
+		return rt.Step{}, hit, fmt.Errorf("%s: %w", x.Name(), err)
+	}
+	return rt.Step{Kernel: kernel, Executor: kernel.Info().Executor, Key: key.String(), Queue: queue,
 		Params: form.Params, Results: form.Results, Syms: syms}, hit, nil
+}
+
+// queueOf is the queue on which a kernel of an executor runs; nil for the host,
+// where those that fell back to the reference do.
+func queueOf(x executors.Executor, k executors.Kernel) (executors.Queue, error) {
+	a, ok := x.(executors.Accelerator)
+	if _, fell := k.(refused); fell || !ok {
+		return nil, nil
+	}
+	return a.Queue()
 }
 
 func (e *Engine) fallBack(ctx context.Context, region *ir.Func, o executors.Options, why error) (executors.Kernel, error) {

@@ -31,7 +31,9 @@ type frozenHeader struct {
 func (*Frozen[T]) FrozenSet() {}
 
 // Freeze makes a frozen value. It copies what v refers to, tensors' elements
-// excepted: those may change, their types and addresses do not.
+// excepted: those may change, their types and addresses do not. A device that the
+// value is used on has a copy of its own, made once, which later changes of the
+// elements do not reach.
 func Freeze[T any](v T) (*Frozen[T], error) {
 	plan, err := pytree.For(reflect.TypeFor[T](), leaves)
 	if err != nil {
@@ -51,10 +53,10 @@ func Freeze[T any](v T) (*Frozen[T], error) {
 	set := &activation{}
 	for i, p := range sink.Tensors {
 		t := (*trace.Tensor)(p)
-		if t == nil || t.Host() == nil {
+		if t == nil || t.Storage() == nil {
 			return nil, fmt.Errorf("freeze: %s: expected a concrete tensor", plan.Describe(unsafe.Pointer(&v), "value").TensorPath(i))
 		}
-		set.call.Tensors = append(set.call.Tensors, t.Host())
+		set.call.Tensors = append(set.call.Tensors, t.Storage())
 	}
 	f.set = call.NewFrozen(set.call.Tensors, sink.Consts)
 	f.describe = func(path string) *call.Schema { return plan.Describe(unsafe.Pointer(&f.value), path) }

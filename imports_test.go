@@ -25,13 +25,21 @@ var layers = []struct {
 	{"jitc/fusion", []string{"jitc/ir"}},
 	{"jitc/codegen/x64/asm", nil},
 	{"jitc/codegen/x64/gemm", []string{"jitc/ir", "jitc/codegen/x64/asm"}},
+	{"jitc/codegen/ptx/asm", nil},
+	{"jitc/codegen/ptx/sim", nil},
+	{"jitc/codegen/ptx/gemm", []string{"jitc/ir", "jitc/codegen/ptx/asm"}},
+	{"jitc/codegen/ptx/attention", []string{"jitc/ir", "jitc/codegen/ptx/asm"}},
 	{"jitc/codegen", []string{"jitc/ir", "jitc/codegen"}},
 	{"jitc/executors/native/exec", nil},
 	{"jitc/executors/native/pool", nil},
+	{"jitc/executors/cuda/driver", nil},
+	{"jitc/executors/cuda/driver/fake", []string{"jitc/codegen/ptx/sim", "jitc/executors/cuda/driver"}},
+	{"jitc/executors/diskcache", nil},
 	{"jitc/executors", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/runtime/guard", []string{"jitc/ir"}},
 	{"jitc/runtime/metrics", []string{"jitc/runtime"}},
 	{"jitc/runtime", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
+	{"jitc/internal/testdevice", []string{"jitc/ir", "jitc/fusion", "jitc/executors"}},
 	{"jitc/internal", []string{"jitc/ir", "jitc/trace", "jitc/internal"}},
 	{"jitc/cmd/jitc", []string{"jitc"}},
 	{"jitc", []string{"jitc"}},
@@ -89,6 +97,25 @@ func TestOnlyMetricsImportPrometheus(t *testing.T) {
 			}
 			require.False(t, strings.HasPrefix(imp, "github.com/prometheus/"), "%s imports %s", p.PkgPath, imp)
 			require.True(t, imp != "jitc/runtime/metrics" || strings.HasPrefix(p.PkgPath, "jitc/cmd/"), "%s imports %s", p.PkgPath, imp)
+		}
+	}
+	require.True(t, found)
+}
+
+// What links purego is linked dynamically: the CUDA executor only, which cmd/jitc
+// can do without, and nothing that a program needs imports it.
+func TestOnlyTheDriverImportsPurego(t *testing.T) {
+	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports}, "jitc/...")
+	require.NoError(t, err)
+	found := false
+	for _, p := range pkgs {
+		for imp := range p.Imports {
+			isPurego := strings.HasPrefix(imp, "github.com/ebitengine/purego")
+			inDriver := p.PkgPath == "jitc/executors/cuda/driver"
+			found = found || isPurego && inDriver
+			require.True(t, !isPurego || inDriver, "%s imports %s", p.PkgPath, imp)
+			inCuda := strings.HasPrefix(p.PkgPath, "jitc/executors/cuda") || strings.HasPrefix(p.PkgPath, "jitc/cmd/")
+			require.True(t, imp != "jitc/executors/cuda" || inCuda, "%s imports %s", p.PkgPath, imp)
 		}
 	}
 	require.True(t, found)

@@ -139,7 +139,7 @@ func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	caches := slices.Clone(e.caches)
 	e.mu.Unlock()
-	s := Stats{Kernels: e.kernels.Stats(), Arenas: rt.Arenas()}
+	s := Stats{Kernels: e.kernels.Stats(), Arenas: rt.Arenas(), Devices: rt.DeviceArenas()}
 	for _, w := range caches {
 		if c := w.Value(); c != nil {
 			s.Functions = append(s.Functions, c.Stats())

@@ -237,7 +237,7 @@ func (t *tracing) guards(traced *rt.Traced, c *call.Call, spec *rt.Spec, rec *tr
 		gs = append(gs, guard.Guard{Kind: guard.Var, Var: v.Var, Value: v.Value, Pos: v.Pos, Reason: "read by the trace"})
 	}
 	for _, x := range rec.Captured {
-		traced.Captured = append(traced.Captured, x.Host())
+		traced.Captured = append(traced.Captured, x.Storage())
 	}
 	t.explainBounds(gs, spec)
 	for i := range gs {

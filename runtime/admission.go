@@ -133,7 +133,8 @@ func (a *Admission) ResultLayouts() []*tensor.Layout {
 
 // Run computes the entry for the call it was admitted for, into results, which
 // are contiguous tensors of the result types that share memory with nothing else;
-// nil lets it allocate them, in the memory of donated arguments where that can be.
+// nil lets it allocate them, in the memory of donated arguments where that can be,
+// and on a device if that computes them and a tensor of the call lies there.
 // What it returns are the results.
 func (a *Admission) Run(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
 	t := a.Entry.Traced
@@ -145,9 +146,10 @@ func (a *Admission) Run(c *call.Call, results []*tensor.Tensor, w executors.Work
 	}
 	if p := a.Entry.program.Load(); p != nil && a.compiled {
 		if results != nil {
-			return results, p.Chain.RunInto(t.arguments(c), results, a.Sizes, w)
+			return results, p.Chain.runInto(t.arguments(c), results, a.Sizes, w, keptBy(c))
 		}
-		return p.Chain.Run(t.arguments(c), a.Sizes, w)
+		results = make([]*tensor.Tensor, len(p.Chain.results))
+		return results, p.Chain.run(t.arguments(c), results, a.Sizes, w, keptBy(c))
 	}
 	return a.evaluate(c, results)
 }
@@ -157,7 +159,11 @@ func (a *Admission) Run(c *call.Call, results []*tensor.Tensor, w executors.Work
 // these.
 func (a *Admission) evaluate(c *call.Call, results []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	t := a.Entry.Traced
-	got, err := ir.Eval(t.F, t.arguments(c), a.Sizes)
+	args, err := toHost(t.arguments(c))
+	if err != nil {
+		return nil, fmt.Errorf("@%s: %w", t.F.Name, err)
+	}
+	got, err := ir.Eval(t.F, args, a.Sizes)
 	for i, x := range got {
 		got[i] = x.Clone()
 	}
@@ -166,19 +172,26 @@ func (a *Admission) evaluate(c *call.Call, results []*tensor.Tensor) ([]*tensor.
 
 // replay runs the recording.
 func (a *Admission) replay(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
-	extra := a.Entry.Traced.extra(c)
+	r, extra := a.Recording, a.Entry.Traced.extra(c)
 	if results != nil {
-		return results, a.Recording.RunCall(c, extra, results, w)
+		return results, r.RunCall(c, extra, results, w)
 	}
-	results = a.Recording.Results()
-	if donated := a.Recording.takeDonated(c, results); donated != nil {
-		err := a.Recording.RunCall(c, extra, donated, w)
+	if r.devices == nil {
+		results = r.Results()
+	} else {
+		var err error
+		if results, err = r.resultsFor(c.Tensors); err != nil {
+			return nil, err
+		}
+	}
+	if donated := r.takeDonated(c, results); donated != nil {
+		err := r.RunCall(c, extra, donated, w)
 		if shared := a.sharedDonation(c); shared != nil && err != nil {
 			return nil, shared
 		}
 		return donated, err
 	}
-	return results, a.Recording.RunCall(c, extra, results, w)
+	return results, r.RunCall(c, extra, results, w)
 }
 
 // sharedDonation is the error for a donated argument that shares memory with
@@ -202,7 +215,7 @@ func (a *Admission) sharedDonation(c *call.Call) error {
 func (r *Recording) takeDonated(c *call.Call, results []*tensor.Tensor) []*tensor.Tensor {
 	var out []*tensor.Tensor
 	for i, p := range r.Donated() {
-		if p < 0 || !c.Tensor(p).IsContiguous() {
+		if p < 0 || !c.Tensor(p).IsContiguous() || !sameDevice(c.Tensor(p), results[i]) {
 			continue
 		}
 		if out == nil {

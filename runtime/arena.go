@@ -11,7 +11,9 @@ import (
 
 // arenas lends slabs of memory to runs. Like the heap, one serves the whole
 // process, so that memory follows what runs at the same time, not the number of
-// recordings, functions or engines. The zero value is ready.
+// recordings, functions or engines. Each device has one of its own, whose slabs
+// may be given back as soon as the run is queued: the next one is queued behind it.
+// The zero value lends memory of the host.
 //
 // A run takes a slab from its stripe and gives it back there, under a lock that
 // other processors have no use for. Only a stripe without a slab that fits looks
@@ -27,6 +29,7 @@ import (
 // largest size, not the sum of them.
 type arenas struct {
 	stripes [maxStripes]arenaStripe
+	source  memorySource // nil: the host's memory
 
 	// Written under all locks, read under any.
 	held    int64 // bytes of slabs lent and idle
@@ -41,6 +44,12 @@ type arenaStripe struct {
 	idle []*slab // by size, smallest first
 	lent int64   // bytes taken here less bytes given here: the sum over all stripes counts
 	_    [cacheLine - 40]byte
+}
+
+// memorySource is where the slabs of a device come from.
+type memorySource interface {
+	Alloc(bytes int) ([]byte, error)
+	Free(mem []byte)
 }
 
 // slab is one block of memory. What is not idle belongs to a run.
@@ -65,10 +74,10 @@ const (
 
 // take lends a slab of at least n bytes, 64-byte aligned, for n above 0, else
 // nil. Its contents are undefined. Where the stripe has none that fits, it becomes
-// that of the processor that this runs on.
-func (a *arenas) take(n int, stripe *uint32) *slab {
+// that of the processor that this runs on. Only memory of a device may be refused.
+func (a *arenas) take(n int, stripe *uint32) (*slab, error) {
 	if n == 0 {
-		return nil
+		return nil, nil
 	}
 	s := &a.stripes[*stripe]
 	s.mu.Lock()
@@ -76,13 +85,16 @@ func (a *arenas) take(n int, stripe *uint32) *slab {
 		b := s.lend(i, s)
 		s.mu.Unlock()
 		b.most = max(b.most, n)
-		return b
+		return b, nil
 	}
 	s.mu.Unlock()
 	*stripe = homeStripe()
-	b := a.takeAnywhere(sizeClass(n), &a.stripes[*stripe])
+	b, err := a.takeAnywhere(n, &a.stripes[*stripe])
+	if err != nil {
+		return nil, err
+	}
 	b.most = max(b.most, n)
-	return b
+	return b, nil
 }
 
 // fitting is the index of the smallest idle slab of n bytes, or the number of
@@ -113,12 +125,13 @@ func (s *arenaStripe) remove(i int) *slab {
 
 // takeAnywhere lends the smallest slab of all that fits, or a new one in the
 // place of the largest.
-func (a *arenas) takeAnywhere(size int, to *arenaStripe) *slab {
+func (a *arenas) takeAnywhere(n int, to *arenaStripe) (*slab, error) {
+	size := sizeClass(n)
 	a.lock()
-	if s, i := a.best(func(b *slab) bool { return len(b.bytes) >= size }, smaller); s != nil {
+	if s, i := a.best(func(b *slab) bool { return len(b.bytes) >= n }, smaller); s != nil {
 		b := s.lend(i, to)
 		a.unlock()
-		return b
+		return b, nil
 	}
 	if s, i := a.best(func(*slab) bool { return true }, larger); s != nil {
 		a.release(s.remove(i))
@@ -129,8 +142,47 @@ func (a *arenas) takeAnywhere(size int, to *arenaStripe) *slab {
 	a.slabs++
 	a.made++
 	a.unlock()
-	bytes, _ := tensor.New(tensor.U8, size).Bytes() // outside the locks: it may take long
-	return &slab{bytes: bytes}
+	bytes, err := a.allocate(size, n) // outside the locks: it may take long
+	if len(bytes) < size {
+		a.lock()
+		to.lent -= int64(size - len(bytes))
+		a.held -= int64(size - len(bytes))
+		if err != nil {
+			a.slabs--
+			a.made--
+		}
+		a.unlock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &slab{bytes: bytes}, nil
+}
+
+// allocate makes the memory of a slab, of size bytes or at least n where a device
+// has no more.
+func (a *arenas) allocate(size, n int) ([]byte, error) {
+	if a.source == nil {
+		bytes, _ := tensor.New(tensor.U8, size).Bytes()
+		return bytes, nil
+	}
+	bytes, err := a.source.Alloc(size)
+	if err != nil {
+		return a.source.Alloc(n)
+	}
+	return bytes, nil
+}
+
+// trim releases all that idles, and reports whether something did.
+func (a *arenas) trim() (released bool) {
+	a.lock()
+	defer a.unlock()
+	for i := range a.active() {
+		for s := &a.stripes[i]; len(s.idle) > 0; released = true {
+			a.release(s.remove(len(s.idle) - 1))
+		}
+	}
+	return released
 }
 
 func smaller(b, than *slab) bool { return len(b.bytes) < len(than.bytes) }
@@ -201,6 +253,9 @@ func (a *arenas) review(b *slab, s *arenaStripe) {
 
 // release forgets an idle slab that was removed.
 func (a *arenas) release(b *slab) {
+	if a.source != nil {
+		a.source.Free(b.bytes)
+	}
 	a.held -= int64(len(b.bytes))
 	a.slabs--
 }

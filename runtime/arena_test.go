@@ -17,7 +17,16 @@ import (
 // use takes and gives back n bytes.
 func (a *arenas) use(n int) {
 	at := homeStripe()
-	a.give(a.take(n, &at), at)
+	a.give(a.lends(n, &at), at)
+}
+
+// lends is take of the host's memory, which is never refused.
+func (a *arenas) lends(n int, stripe *uint32) *slab {
+	b, err := a.take(n, stripe)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func (a *arenas) bytesHeld() int64 { s := a.stats(); return s.Lent + s.Idle }
@@ -73,7 +82,7 @@ func TestVaryingSizesShareABlock(t *testing.T) {
 		n := 1 + rng.IntN(1<<(10+i%14))
 		most = max(most, n)
 		at := homeStripe()
-		b := a.take(n, &at)
+		b := a.lends(n, &at)
 		require.GreaterOrEqual(t, len(b.bytes), n)
 		require.Zero(t, address(b.bytes)%64)
 		require.EqualValues(t, len(b.bytes), a.stats().Lent)
@@ -93,7 +102,7 @@ func TestThereIsABlockPerRunAtTheSameTime(t *testing.T) {
 		largest := 1 << (8 + round%12)
 		for i := range blocks {
 			at[i] = uint32(rng.IntN(int(stripes))) // as if the callers moved between processors
-			blocks[i] = a.take(1+rng.IntN(largest), &at[i])
+			blocks[i] = a.lends(1+rng.IntN(largest), &at[i])
 		}
 		require.EqualValues(t, callers, a.stats().Blocks)
 		require.Zero(t, a.stats().Idle)
@@ -112,7 +121,7 @@ func TestTheSmallestBlockThatFitsIsLent(t *testing.T) {
 	blocks, at := map[int]*slab{}, make([]uint32, len(sizes))
 	for i, n := range sizes {
 		at[i] = uint32(i) & (stripes - 1)
-		blocks[n] = a.take(n, &at[i])
+		blocks[n] = a.lends(n, &at[i])
 	}
 	for i, n := range sizes {
 		a.give(blocks[n], at[i])
@@ -124,7 +133,7 @@ func TestTheSmallestBlockThatFitsIsLent(t *testing.T) {
 				break
 			}
 		}
-		b := a.take(n, &home)
+		b := a.lends(n, &home)
 		want := map[int]int{2 << 20: 4 << 20, 60 << 10: 64 << 10, 1 << 20: 1 << 20, 100: 8 << 20}[n]
 		assert.Same(t, blocks[want], b, "%d bytes", n)
 	}
@@ -150,7 +159,7 @@ func TestBlocksOfABurstFade(t *testing.T) {
 		at := make([]uint32, burst)
 		for i := range burst {
 			at[i] = uint32(i) & (stripes - 1)
-			lent = append(lent, a.take(n, &at[i]))
+			lent = append(lent, a.lends(n, &at[i]))
 		}
 		for i, b := range lent {
 			a.give(b, at[i])
@@ -161,7 +170,7 @@ func TestBlocksOfABurstFade(t *testing.T) {
 	require.EqualValues(t, burst, a.stats().Made, "the second burst finds them")
 	at := homeStripe()
 	for range (burst + 3) * epoch {
-		a.give(a.take(n, &at), at)
+		a.give(a.lends(n, &at), at)
 	}
 	assert.LessOrEqual(t, a.stats().Idle, int64(floor))
 }
@@ -177,7 +186,7 @@ func TestLentBlocksAreApart(t *testing.T) {
 			for range 1200 {
 				at := uint32(rng.IntN(int(stripes)))
 				n := 1 + rng.IntN(9_000)
-				b := a.take(n, &at)
+				b := a.lends(n, &at)
 				for i := range b.bytes {
 					b.bytes[i] = byte(id)
 				}
@@ -221,7 +230,7 @@ func BenchmarkArenas(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				at := homeStripe()
 				for pb.Next() {
-					a.give(a.take(100_000, &at), at)
+					a.give(a.lends(100_000, &at), at)
 				}
 			})
 		})
@@ -230,7 +239,45 @@ func BenchmarkArenas(b *testing.B) {
 		var a arenas
 		at := homeStripe()
 		for b.Loop() {
-			a.give(a.take(100_000, &at), at)
+			a.give(a.lends(100_000, &at), at)
 		}
 	})
+}
+
+// tight is a device's memory of so many bytes.
+type tight struct{ free, freed int }
+
+func (s *tight) Alloc(n int) ([]byte, error) {
+	if n > s.free {
+		return nil, fmt.Errorf("%d are free", s.free)
+	}
+	s.free -= n
+	return make([]byte, n), nil
+}
+
+func (s *tight) Free(mem []byte) {
+	s.free += len(mem)
+	s.freed++
+}
+
+func TestMemoryThatIsRefused(t *testing.T) {
+	s := &tight{free: 100_000}
+	a := arenas{source: s}
+	at := homeStripe()
+	b, err := a.take(99_900, &at)
+	require.NoError(t, err, "its size class is larger than the device")
+	assert.Len(t, b.bytes, 99_900)
+	assert.EqualValues(t, 99_900, a.stats().Lent)
+	_, err = a.take(5000, &at)
+	assert.EqualError(t, err, "100 are free")
+	assert.Equal(t, ArenaStats{Lent: 99_900, Blocks: 1, Made: 1}, func() ArenaStats { s := a.stats(); s.Peak = 0; return s }())
+	a.give(b, at)
+	c, err := a.take(90_000, &at)
+	require.NoError(t, err)
+	assert.Same(t, b, c)
+	a.give(c, at)
+	assert.True(t, a.trim())
+	assert.False(t, a.trim())
+	assert.Equal(t, tight{100_000, 1}, *s)
+	assert.Zero(t, a.bytesHeld())
 }

@@ -185,25 +185,44 @@ func (a *Admission) runPadded(c *call.Call, results []*tensor.Tensor, w executor
 		buf = &padBuffers{args: make([]*tensor.Tensor, len(a.padding.params))}
 	}
 	defer a.recorded.pads.Put(buf)
-	given := a.Entry.Traced.arguments(c)
 	if results != nil {
-		if err := apart(given, results); err != nil {
+		if err := apart(a.Entry.Traced.arguments(c), results); err != nil {
 			return nil, err
 		}
 	}
-	args := make([]*tensor.Tensor, 0, len(given)+len(a.padding.valid))
+	in, err := a.padInputs(c, buf)
+	if err != nil {
+		return nil, err
+	}
+	padded := a.Recording.Results()
+	if err := a.Recording.run(in, padded, w, nil); err != nil {
+		return nil, err
+	}
+	out, err := a.padding.cut(padded, results)
+	if err != nil || results != nil {
+		return out, err
+	}
+	return a.Recording.follow(c.Tensors, out)
+}
+
+// padInputs are the arguments, padded, and the true sizes. Frozen sets stay sets
+// where none of their tensors is padded.
+func (a *Admission) padInputs(c *call.Call, buf *padBuffers) (*inputs, error) {
+	in := &inputs{extra: append(slices.Clone(a.Entry.Traced.extra(c)), a.padding.valid...)}
+	given, n := c.Tensors, c.NumTensors()
+	if slices.ContainsFunc(a.padding.params[len(given):n], func(shape []int) bool { return shape != nil }) {
+		given = a.Entry.Traced.arguments(c)[:n]
+	} else {
+		in.frozen = c.Frozen
+	}
 	for i, t := range given {
 		p, err := a.padding.pad(i, t, buf)
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, p)
+		in.leaves = append(in.leaves, p)
 	}
-	padded := a.Recording.Results()
-	if err := a.Recording.Run(append(args, a.padding.valid...), padded, w); err != nil {
-		return nil, err
-	}
-	return a.padding.cut(padded, results)
+	return in, nil
 }
 
 // pad copies argument i to the head of its padded buffer.

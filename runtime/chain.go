@@ -252,18 +252,22 @@ func (c *Chain) Stats() []SegmentStats {
 // op that found them.
 func (c *Chain) Run(args []*tensor.Tensor, sizes map[string]int64, w executors.Workers) ([]*tensor.Tensor, error) {
 	results := make([]*tensor.Tensor, len(c.results))
-	return results, c.run(args, results, sizes, w)
+	return results, c.run(args, results, sizes, w, nil)
 }
 
 // RunInto is Run into given tensors: contiguous, of the types that the results
-// turn out to have, sharing memory with nothing else. A result that does not fit is
+// turn out to have, sharing memory with nothing else, anywhere. A result that does not fit is
 // a *BufferError; after an error, the results' elements are undefined.
 func (c *Chain) RunInto(args, results []*tensor.Tensor, sizes map[string]int64, w executors.Workers) error {
+	return c.runInto(args, results, sizes, w, nil)
+}
+
+func (c *Chain) runInto(args, results []*tensor.Tensor, sizes map[string]int64, w executors.Workers, kept keptRanges) error {
 	if err := count("results", len(results), len(c.results)); err != nil {
 		return err
 	}
 	if err := apart(args, results); err != nil {
 		return err
 	}
-	return c.run(args, slices.Clone(results), sizes, w)
+	return c.run(args, slices.Clone(results), sizes, w, kept)
 }

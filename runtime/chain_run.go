@@ -16,11 +16,13 @@ type chainRun struct {
 	c     *Chain
 	slots []*tensor.Tensor // nil before the value exists and after its last use
 	given []*tensor.Tensor // by slot: where the caller wants a result; nil if anywhere
+	kept  keptRanges       // of the chain's parameters
 	sizes map[string]int64 // the run's own
 }
 
-// run fills the results, in the caller's tensors where they are not nil.
-func (c *Chain) run(args, results []*tensor.Tensor, preset map[string]int64, w executors.Workers) error {
+// run fills the results, in the caller's tensors where they are not nil. What goes
+// from segment to segment does so on the host.
+func (c *Chain) run(args, results []*tensor.Tensor, preset map[string]int64, w executors.Workers, kept keptRanges) error {
 	if w == nil {
 		return errors.New("no workers to run on")
 	}
@@ -28,7 +30,7 @@ func (c *Chain) run(args, results []*tensor.Tensor, preset map[string]int64, w e
 	if err != nil {
 		return err
 	}
-	r := &chainRun{c: c, sizes: sizes, slots: make([]*tensor.Tensor, c.slots), given: make([]*tensor.Tensor, c.slots)}
+	r := &chainRun{c: c, sizes: sizes, kept: kept, slots: make([]*tensor.Tensor, c.slots), given: make([]*tensor.Tensor, c.slots)}
 	for i, n := range c.params {
 		r.slots[n] = args[i]
 	}
@@ -69,7 +71,7 @@ func (r *chainRun) segment(k int, w executors.Workers) error {
 	if err != nil {
 		return err
 	}
-	if err := rec.Run(args, results, w); err != nil {
+	if err := rec.run(&inputs{leaves: args, kept: r.keptOf(s)}, results, w, nil); err != nil {
 		return err
 	}
 	for i, n := range s.results {
@@ -84,6 +86,20 @@ func (r *chainRun) segment(k int, w executors.Workers) error {
 		r.slots[n] = nil
 	}
 	return nil
+}
+
+// keptOf are those of a segment's parameters that sets keep on devices.
+func (r *chainRun) keptOf(s *chainSegment) *keptRanges {
+	var kept keptRanges
+	for i, n := range s.params {
+		param := slices.Index(r.c.params, n)
+		for _, k := range r.kept {
+			if k.param <= param && param < k.param+k.n {
+				kept = append(kept, keptRange{i, k.from + param - k.param, 1, k.set})
+			}
+		}
+	}
+	return &kept
 }
 
 // place makes tensors for a segment's results, or takes the caller's.
@@ -127,6 +143,10 @@ func (r *chainRun) define(d *chainDefiner) error {
 	args := make([]*tensor.Tensor, len(d.args))
 	for i, n := range d.args {
 		args[i] = r.slots[n]
+	}
+	args, err := toHost(args)
+	if err != nil {
+		return fmt.Errorf("@%s: %s: %w", r.c.f.Name, d.v.Pos, err)
 	}
 	if err := ir.Define(d.v, args, r.sizes); err != nil {
 		return err
@@ -174,7 +194,13 @@ func (r *chainRun) finish(results []*tensor.Tensor) error {
 		case !res.copied:
 			results[i] = t
 		case results[i] == nil:
-			results[i] = t.Clone()
+			h, err := t.ToHost()
+			if err != nil {
+				return fmt.Errorf("@%s: result %d: %w", r.c.f.Name, i, err)
+			}
+			if results[i] = h; h == t {
+				results[i] = t.Clone()
+			}
 		default:
 			if err := fitsResult(i, results[i], t.DType(), t.Shape()); err != nil {
 				return err
@@ -191,8 +217,8 @@ func (r *chainRun) finish(results []*tensor.Tensor) error {
 func apart(args, results []*tensor.Tensor) error {
 	var spans []span
 	add := func(t *tensor.Tensor, who int) {
-		b, ok := t.Bytes()
-		if !ok {
+		b := memoryOf(t)
+		if b == nil {
 			b = t.Base()
 		}
 		if len(b) > 0 {

@@ -17,7 +17,8 @@ import (
 // A carry goes back and forth between its result's memory and its second copy;
 // a body reads the slices of a scan's inputs where they lie and writes those of
 // the outputs where they belong, so that nothing is copied but carries that no
-// iteration computed.
+// iteration computed. The step itself is the host's: what a body has steps on a
+// device for goes there and back in each iteration.
 
 // control is a step of control flow at concrete sizes.
 type control struct {
@@ -255,6 +256,10 @@ func (b bodyRun) results(at int, bufs [][]byte) {
 
 // run launches the body's steps.
 func (b bodyRun) run(scratch []byte, w executors.Workers) error {
+	if b.spread != nil {
+		b.settle()
+		return b.across(scratch, nil, w, nil)
+	}
 	for i := range b.r.launches {
 		if err := b.r.step(b.frame, i, scratch, w); err != nil {
 			return err

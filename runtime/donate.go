@@ -32,6 +32,8 @@ func (p *Program) Donate(params []int) *Program {
 //
 // A run need not make use of that. If it does, the result is a tensor with the
 // argument's memory, exactly; anything in between is refused.
+//
+// Where a result's memory lies on a device, so must the argument's.
 func (r *Recording) Donated() []int { return r.donated }
 
 // donate decides who may take what. The parameters that a result may take are
@@ -104,7 +106,7 @@ func (r *Recording) lastReads() []int {
 	bySlot := slices.Repeat([]int{-1}, len(r.p.slots))
 	for at, s := range r.p.steps {
 		for _, n := range s.in {
-			bySlot[n] = at
+			bySlot[r.original(n)] = at
 		}
 	}
 	for _, res := range r.p.results {
@@ -117,6 +119,14 @@ func (r *Recording) lastReads() []int {
 		ends[i] = bySlot[n]
 	}
 	return ends
+}
+
+// original is the slot that slot n is a copy of, or itself.
+func (r *Recording) original(n int) int {
+	if r.p.placed == nil {
+		return n
+	}
+	return r.p.slots[n].of
 }
 
 // returns reports whether a result is a parameter, unchanged: then it may stay

@@ -97,6 +97,16 @@ type recorded struct {
 	pads  sync.Pool // of *padBuffers
 }
 
+// keptBy are the tensors of frozen sets among the arguments of a call.
+func keptBy(c *call.Call) (kept keptRanges) {
+	at := len(c.Tensors)
+	for _, s := range c.Frozen {
+		kept = append(kept, keptRange{at, 0, len(s.Tensors), s})
+		at += len(s.Tensors)
+	}
+	return kept
+}
+
 // Compiled is the entry's program, nil if it is not compiled yet.
 func (e *Entry) Compiled() *Compiled { return e.program.Load() }
 

@@ -27,7 +27,8 @@ type frame struct {
 	sharing sharing
 	stripe  uint32 // of the arenas
 	slab    *slab
-	own     []byte // all memory of a small recording; then there is no slab
+	own     []byte  // all memory of a small recording; then there is no slab
+	spread  *spread // of a program with steps on devices; else nil
 }
 
 // frozenSlots are the parameters [lo, hi) that frozen sets stand for.
@@ -36,9 +37,10 @@ type frozenSlots struct {
 	lo, hi int
 }
 
-// same reports whether the sets are those, from parameter lo on.
-func (k *frozenSlots) same(lo int, sets []*call.Frozen) bool {
-	if len(sets) != len(k.ids) || lo != k.lo {
+// same reports whether the sets are those, from parameter lo to hi. Sets that are
+// known by no number are not.
+func (k *frozenSlots) same(lo, hi int, sets []*call.Frozen) bool {
+	if len(sets) != len(k.ids) || lo != k.lo || hi != k.hi {
 		return false
 	}
 	for i, s := range sets {
@@ -51,7 +53,7 @@ func (k *frozenSlots) same(lo int, sets []*call.Frozen) bool {
 
 // slotIndex says where slots go in the frames of a recording.
 type slotIndex struct {
-	temps         []int   // slots in the arena
+	temps         []int   // slots in the host's arena
 	consts        []int   // and of constants
 	places        [][]int // by slot: indices into a frame's flat
 	flat          int     // its length
@@ -65,7 +67,9 @@ func (r *Recording) index() error {
 	for i, s := range r.p.slots {
 		switch s.kind {
 		case slotTemp:
-			r.temps = append(r.temps, i)
+			if s.side == 0 {
+				r.temps = append(r.temps, i)
+			}
 		case slotConst:
 			r.consts = append(r.consts, i)
 		}
@@ -101,7 +105,9 @@ func (r *Recording) newFrame() *frame {
 	for _, n := range r.consts {
 		f.set(n, r.fixed[n])
 	}
-	if n := r.Arena + r.Scratch; n <= ownBytes {
+	if r.devices != nil {
+		f.spread = newSpread(r)
+	} else if n := r.Arena + r.Scratch; n <= ownBytes {
 		f.own, _ = tensor.New(tensor.U8, n).Bytes()
 		f.setTemps(f.own)
 	}
@@ -129,7 +135,15 @@ func (f *frame) takeMemory() []byte {
 	if f.own != nil {
 		return f.own
 	}
-	f.slab = f.r.p.memory.take(f.r.Arena+f.r.Scratch, &f.stripe)
+	n := f.r.Arena + f.r.Scratch
+	if f.spread != nil {
+		n += f.spread.need[0]
+	}
+	f.slab, _ = f.r.p.memory.take(n, &f.stripe) // the host's memory is never refused
+	if f.slab == nil {
+		f.setTemps(nil)
+		return nil
+	}
 	f.setTemps(f.slab.bytes)
 	return f.slab.bytes
 }
@@ -149,6 +163,10 @@ func (f *frame) giveMemory() {
 func (r *Recording) release(f *frame) {
 	f.unset(0, f.frozen.lo)
 	f.unset(f.frozen.hi, len(r.p.params))
+	if f.spread != nil {
+		f.spread.forget(f, 0, f.frozen.lo)
+		f.spread.forget(f, f.frozen.hi, len(r.p.params))
+	}
 	for i := range r.p.results {
 		if f.results[i] = nil; !r.p.results[i].copied {
 			f.set(r.p.results[i].slot, nil)
@@ -161,6 +179,14 @@ func (r *Recording) release(f *frame) {
 func (f *frame) unset(lo, hi int) {
 	for _, n := range f.r.p.params[lo:hi] {
 		f.set(n, nil)
+	}
+}
+
+// unsetFrozen lets go of the parameters that frozen sets stand for.
+func (f *frame) unsetFrozen() {
+	f.unset(f.frozen.lo, f.frozen.hi)
+	if f.spread != nil {
+		f.spread.forget(f, f.frozen.lo, f.frozen.hi)
 	}
 }
 
@@ -178,14 +204,21 @@ func (f *frame) setTensors(in *inputs, results []*tensor.Tensor) error {
 		if err := r.check("result", i, r.p.results[i].slot, results[i]); err != nil {
 			return err
 		}
-		f.results[i], _ = results[i].Bytes()
+		var dense bool
+		if f.results[i], dense = results[i].Bytes(); !dense || f.spread != nil {
+			if !f.takeResult(i, results[i]) {
+				return errElsewhere
+			}
+		}
 	}
 	if err := f.checkSharing(); err != nil {
 		return err
 	}
-	for i := range r.p.results {
-		if !r.p.results[i].copied {
-			f.set(r.p.results[i].slot, f.results[i])
+	if f.spread == nil { // else settle does
+		for i := range r.p.results {
+			if !r.p.results[i].copied {
+				f.set(r.p.results[i].slot, f.results[i])
+			}
 		}
 	}
 	return nil
@@ -200,7 +233,7 @@ func (f *frame) setArgs(in *inputs) error {
 	if err := count("arguments", hi+len(in.extra), len(f.r.p.params)); err != nil {
 		return err
 	}
-	if !f.frozen.same(lo, in.frozen) {
+	if !f.frozen.same(lo, hi, in.frozen) {
 		if err := f.setFrozen(lo, hi, in.frozen); err != nil {
 			return err
 		}
@@ -208,7 +241,10 @@ func (f *frame) setArgs(in *inputs) error {
 	if err := f.setParams(0, in.leaves); err != nil {
 		return err
 	}
-	return f.setParams(hi, in.extra)
+	if err := f.setParams(hi, in.extra); err != nil || f.spread == nil {
+		return err
+	}
+	return f.setKept(in.kept)
 }
 
 // setParams points the parameters from number at on at tensors.
@@ -223,7 +259,10 @@ func (f *frame) setParams(at int, ts []*tensor.Tensor) error {
 		}
 		b, dense := t.Bytes()
 		if !dense {
-			b, _ = t.Contiguous().Bytes()
+			var err error
+			if b, err = f.bring(at+i, t); err != nil {
+				return err
+			}
 		}
 		if len(b) != r.bytes[n] {
 			return r.wrong("argument", at+i, n, t)
@@ -235,14 +274,19 @@ func (f *frame) setParams(at int, ts []*tensor.Tensor) error {
 
 // setFrozen puts other frozen sets in the place of those of the last run.
 func (f *frame) setFrozen(lo, hi int, sets []*call.Frozen) error {
-	f.unset(f.frozen.lo, f.frozen.hi)
+	f.unsetFrozen()
 	f.frozen.ids, f.frozen.lo, f.frozen.hi = f.frozen.ids[:0], lo, lo
 	f.sharing.forget()
 	at := lo
 	for _, s := range sets {
-		if err := f.setParams(at, s.Tensors); err != nil {
-			f.unset(lo, hi)
-			f.frozen.ids = f.frozen.ids[:0]
+		err := f.setParams(at, s.Tensors)
+		if err == nil {
+			err = f.setKept(&keptRanges{{at, 0, len(s.Tensors), s}})
+		}
+		if err != nil {
+			f.frozen.hi = hi
+			f.unsetFrozen()
+			f.frozen.ids, f.frozen.hi = f.frozen.ids[:0], lo
 			return err
 		}
 		f.frozen.ids = append(f.frozen.ids, s.ID)

@@ -76,7 +76,11 @@ func tensorText(t *tensor.Tensor) string {
 	if t == nil {
 		return "nil"
 	}
-	return fmt.Sprintf("%s%v", t.DType(), t.Shape())
+	s := fmt.Sprintf("%s%v", t.DType(), t.Shape())
+	if d := t.Device(); d != nil {
+		s += " on " + d.Name()
+	}
+	return s
 }
 
 // Recompile is one entry's making.

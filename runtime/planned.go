@@ -11,12 +11,13 @@ import (
 // bytes [Offset, Offset+Bytes), from step First, which writes it, to step Last,
 // the last that reads it.
 type PlannedBlock struct {
-	Region *ir.Value `json:"-"`      // that computes it, of op fused or control flow
-	Result int       `json:"result"` // which of the region's results it is; -1 for the work of control flow: second copies of carries, and its bodies' intermediates
-	Offset int       `json:"offset"` // bytes; a multiple of 64
-	Bytes  int       `json:"bytes"`  // of its elements; what follows up to a multiple of 64 is padding
-	First  int       `json:"first"`  // index into Program.Steps
-	Last   int       `json:"last"`   // the same as First if nothing reads it
+	Region *ir.Value `json:"-"`                // that computes it, of op fused or control flow
+	Result int       `json:"result"`           // which of the region's results it is; -1 for the work of control flow: second copies of carries, and its bodies' intermediates
+	Offset int       `json:"offset"`           // bytes; a multiple of 64
+	Bytes  int       `json:"bytes"`            // of its elements; what follows up to a multiple of 64 is padding
+	First  int       `json:"first"`            // index into Program.Steps
+	Last   int       `json:"last"`             // the same as First if nothing reads it
+	Device string    `json:"device,omitempty"` // in whose arena it lies; empty for the host
 }
 
 // Plan lists the intermediates, ordered by first step and result. Tensors
@@ -39,7 +40,7 @@ func (r *Recording) Plan() []PlannedBlock {
 				result = -1
 			}
 			out = append(out, PlannedBlock{Region: r.p.Steps[at].Region, Result: result,
-				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last})
+				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last, Device: r.p.where(at)})
 		}
 	}
 	slices.SortFunc(out, func(a, b PlannedBlock) int {

@@ -14,6 +14,9 @@
 // results never live in the arena; a Recording is immutable, and each run of it
 // has an arena of its own, so that any number may run at once; between runs
 // nothing here refers to a caller's tensors, but for those of frozen sets.
+//
+// Steps may run on devices, and tensors may lie there: see placement. Results that
+// a device computes stay there if an argument of the call lies there too.
 package runtime
 
 import (
@@ -33,6 +36,9 @@ type Step struct {
 	Bodies   []*Program // of control flow, which has no kernel
 	Executor string
 	Key      string // the region's canonical key, for reports
+	// Queue is that of the accelerator whose kernel it is; nil for the host. Queues
+	// are compared with ==.
+	Queue executors.Queue
 	// The kernel may have been compiled for another region of the same canonical
 	// form: its parameter i is the region's operand Params[i], its result i the
 	// region's result Results[i], its symbol s the function's Syms[s]. Nil means
@@ -69,6 +75,7 @@ type Program struct {
 	results []result
 	donated []int // parameters whose memory results may take
 	memory  *arenas
+	placed  *placement // nil if all steps run on the host
 }
 
 // slot is one tensor that the program reads or writes.
@@ -79,6 +86,8 @@ type slot struct {
 	constant *tensor.Tensor // slotConst of static type; contiguous
 	first    int            // slotTemp: step that writes it
 	last     int            // slotTemp: last step that reads it
+	side     int            // of a placement: where it lies; of a parameter the run says so
+	of       int            // of a placement: the slot that it is a copy of, or itself
 }
 
 type slotKind uint8
@@ -88,6 +97,7 @@ const (
 	slotConst
 	slotTemp
 	slotResult // written by a step, to the memory of a result
+	slotCopy   // a parameter or a constant on the side of the steps that read it
 )
 
 // stepSlots are the slots a step reads, and those it writes.
@@ -115,6 +125,7 @@ func Link(f *ir.Func, steps map[int]Step) (*Program, error) {
 		}
 	}
 	l.results()
+	l.place()
 	return p, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"jitc/executors"
 	"jitc/executors/reference"
 	"jitc/internal/irgen"
+	"jitc/internal/testdevice"
 	"jitc/ir"
 	"jitc/ir/tensor"
 )
@@ -31,10 +32,12 @@ type regions struct {
 	uses  map[*ir.Value]int       // the last group that uses a value; groups count as results
 	steps map[int]Step
 	order bool // some kernel has another order
+
+	devices []*testdevice.Device // that some regions run on
 }
 
-func cut(t *testing.T, rng *rand.Rand, from *ir.Func) *regions {
-	r := &regions{t: t, rng: rng, from: from, f: ir.NewFunc(from.Name, from.Facts),
+func cut(t *testing.T, rng *rand.Rand, from *ir.Func, devices ...*testdevice.Device) *regions {
+	r := &regions{t: t, rng: rng, from: from, devices: devices, f: ir.NewFunc(from.Name, from.Facts),
 		env: map[*ir.Value]*ir.Value{}, uses: map[*ir.Value]int{}, steps: map[int]Step{}}
 	r.b = ir.NewBuilder(r.f)
 	for _, p := range from.Params {
@@ -128,6 +131,11 @@ func (r *regions) compile(body *ir.Func) Step {
 	k, err := reference.Executor{}.Compile(context.Background(), body, executors.Options{})
 	require.NoError(r.t, err)
 	s.Kernel = k
+	if n := len(r.devices); n > 0 {
+		if i := r.rng.IntN(n + 1); i < n {
+			s.Kernel, s.Queue = r.devices[i].Kernel(testdevice.Counted(k, len(body.Results))), r.devices[i]
+		}
+	}
 	return s
 }
 

@@ -21,14 +21,15 @@ type Recording struct {
 
 	p        *Program
 	launches []executors.Launch
-	controls []*control // by step; nil for regions
-	shapes   [][]int    // by slot
-	bytes    []int      // by slot
-	offsets  []int      // by slot, into the arena; temporaries only
-	fixed    [][]byte   // by slot; constants only
-	alone    []bool     // by step: its launch needs no workers
-	serial   bool       // no launch needs any
-	donated  []int      // by result: the parameter whose memory it may take, or -1
+	controls []*control       // by step; nil for regions
+	shapes   [][]int          // by slot
+	bytes    []int            // by slot
+	offsets  []int            // by slot, into the arena; temporaries only
+	fixed    [][]byte         // by slot; constants only
+	alone    []bool           // by step: its launch needs no workers
+	serial   bool             // no launch needs any
+	donated  []int            // by result: the parameter whose memory it may take, or -1
+	devices  *deviceRecording // of a program with steps on devices; else nil
 	slotIndex
 	frames sync.Pool
 }
@@ -58,7 +59,7 @@ func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error
 // record is Record for sizes that satisfy the facts, and for bodies too.
 func (p *Program) record(sizes map[string]int64, workers int) (*Recording, error) {
 	r := &Recording{p: p, Sizes: maps.Clone(sizes), Workers: workers}
-	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.afford, r.evalConstants, r.bind, r.index, r.donate} {
+	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.afford, r.evalConstants, r.bind, r.index, r.donate, r.recordDevices} {
 		if err := prepare(); err != nil {
 			return nil, err
 		}
@@ -106,29 +107,56 @@ func (r *Recording) measure() error {
 	return nil
 }
 
-// plan places the temporaries in the arena.
-func (r *Recording) plan() error {
+// plan places the temporaries of the host in the arena.
+func (r *Recording) plan() (err error) {
 	r.offsets = make([]int, len(r.p.slots))
-	var blocks []block
-	var of []int // slot of each block
+	l := layout{of: r}
+	for i := range r.p.slots {
+		l.temp(i, 0, align)
+	}
+	r.Arena, r.Live, err = l.place()
+	return err
+}
+
+// layout places blocks of one side.
+type layout struct {
+	of     *Recording
+	blocks []block
+	at     []*int // where the offset of each block goes
+}
+
+// temp adds slot i if it is an intermediate of the side. Its place is a multiple of
+// align.
+func (l *layout) temp(i, side, align int) {
+	if s := &l.of.p.slots[i]; s.kind == slotTemp && s.side == side {
+		l.add(l.of.bytes[i], align, s.first, s.last, &l.of.offsets[i])
+	}
+}
+
+func (l *layout) add(bytes, align, first, last int, at *int) {
+	if bytes > 0 {
+		l.blocks = append(l.blocks, block{bytes: (bytes + align - 1) / align * align, first: first, last: last})
+		l.at = append(l.at, at)
+	}
+}
+
+// place gives the blocks their offsets. total is the bytes needed, and live the most
+// that live at one step.
+func (l *layout) place() (total, live int, err error) {
 	sum := uint64(0)
-	for i, s := range r.p.slots {
-		if s.kind == slotTemp && r.bytes[i] > 0 {
-			b := block{bytes: alignUp(r.bytes[i]), first: s.first, last: s.last}
-			blocks, of = append(blocks, b), append(of, i)
-			if sum += uint64(b.bytes); sum > 1<<62 { // place adds sizes up
-				return tooMuch(sum)
-			}
+	for _, b := range l.blocks {
+		if sum += uint64(b.bytes); sum > 1<<62 { // place adds sizes up
+			return 0, 0, tooMuch(sum)
 		}
 	}
-	r.Arena, r.Live = place(blocks), peakLive(blocks)
-	for i, b := range blocks {
-		r.offsets[of[i]] = b.offset
+	total, live = place(l.blocks), peakLive(l.blocks)
+	for i, b := range l.blocks {
+		*l.at[i] = b.offset
 	}
-	if r.Arena > MaxBytes {
-		return tooMuch(uint64(r.Arena))
+	if total > MaxBytes {
+		return 0, 0, tooMuch(uint64(total))
 	}
-	return nil
+	return total, live, nil
 }
 
 // afford refuses what the machine has no memory for: Go cannot refuse to allocate
@@ -136,7 +164,7 @@ func (r *Recording) plan() error {
 func (r *Recording) afford() error {
 	needed := r.Arena
 	for i, s := range r.p.slots {
-		if s.kind == slotConst || s.kind == slotResult {
+		if s.kind == slotConst || s.kind == slotResult && s.side == 0 {
 			needed = max(needed, r.bytes[i])
 		}
 	}
@@ -178,7 +206,7 @@ func (r *Recording) bind() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", step, err)
 		}
-		workers, serial := r.Workers, isSerial(l)
+		workers, serial := r.Workers, isSerial(l) || r.p.where(i) != ""
 		if serial {
 			workers = 1
 		}
@@ -188,7 +216,9 @@ func (r *Recording) bind() error {
 		}
 		r.launches, r.alone = append(r.launches, l), append(r.alone, serial)
 		r.serial = r.serial && serial
-		r.Scratch = max(r.Scratch, alignUp(n))
+		if r.p.where(i) == "" {
+			r.Scratch = max(r.Scratch, alignUp(n))
+		}
 	}
 	return nil
 }

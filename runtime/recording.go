@@ -14,7 +14,8 @@ import (
 // recording's sizes; results are contiguous tensors of the result types, as
 // Results makes them, that share memory with no other result and no argument,
 // but for what Donated allows. A strided argument is copied first; apart from
-// that, a run allocates nothing once a first one has. Tensors that do not fit are
+// that, a run on the host allocates nothing once a first one has. Arguments and
+// results may lie on any device. Tensors that do not fit are
 // a *BufferError, and nothing has run; after another error, the elements of the
 // results, and so of donated arguments, are undefined.
 func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) error {
@@ -41,6 +42,7 @@ type inputs struct {
 	leaves []*tensor.Tensor
 	frozen []*call.Frozen
 	extra  []*tensor.Tensor
+	kept   *keptRanges // those of leaves that sets keep on devices
 }
 
 // alone is one worker: the goroutine that runs the launch.
@@ -75,10 +77,13 @@ func (r *Recording) run(in *inputs, results []*tensor.Tensor, w executors.Worker
 			return fmt.Errorf("recorded for at most %d workers, run on %d", r.Workers, n)
 		}
 	}
+	if r.devices != nil {
+		return r.runAcross(in, results, w, took)
+	}
 	f := r.frames.Get().(*frame)
 	defer r.release(f)
 	if err := f.setTensors(in, results); err != nil {
-		return err
+		return r.orNear(err, in, results, w, took)
 	}
 	memory := f.takeMemory()
 	defer f.giveMemory()

@@ -115,8 +115,12 @@ type EntryStats struct {
 	Recordings int           `json:"recordings"`
 	Unrecorded string        `json:"unrecorded,omitempty"` // why a call is not one recording; empty if it is
 	Code       int           `json:"code"`                 // bytes of machine code
-	Arena      int           `json:"arena"`                // bytes that the largest recording's run takes of the shared arena
+	Arena      int           `json:"arena"`                // bytes that the largest recording's run takes of the host's shared arena
 	LastUse    time.Time     `json:"last_use"`
+	// Devices are the memory plans of the recording that needs most of devices, and
+	// Batches what it gives to them at once.
+	Devices []DevicePlan  `json:"devices,omitempty"`
+	Batches []BatchReport `json:"batches,omitempty"`
 }
 
 // CacheStats counts what a Cache did since it was made, evicted entries
@@ -192,8 +196,12 @@ func (e *Entry) stats(c *Cache) EntryStats {
 		s.Compile += x.Time
 	}
 	s.Recordings = len(e.recordings)
+	most := -1
 	for _, r := range e.recordings {
 		s.Arena = max(s.Arena, r.rec.Arena+r.rec.Scratch)
+		if n := r.rec.onDevices(); n > most {
+			most, s.Devices, s.Batches = n, r.rec.Devices(), r.rec.Batches()
+		}
 	}
 	e.unrecorded(&s)
 	return s
@@ -240,4 +248,6 @@ type Stats struct {
 	Functions []CacheStats `json:"functions"` // of those in use, in the order in which they were made
 	Kernels   KernelStats  `json:"kernels"`
 	Arenas    ArenaStats   `json:"arenas"` // of the process
+	// Devices are the arenas of the process on each device.
+	Devices []DeviceArena `json:"devices,omitempty"`
 }

@@ -240,13 +240,13 @@ func (r *recorder) readVar(v Variable, value any, c constValue) any {
 
 // capture makes a tensor from outside a parameter of the trace, once.
 func (r *recorder) capture(t *Tensor) *ir.Value {
-	host := t.Host()
-	if v, ok := r.captures[host]; ok {
+	held := t.Storage()
+	if v, ok := r.captures[held]; ok {
 		return v
 	}
 	p := Param{ParamCaptured, len(r.captured)}
-	v := r.param(fmt.Sprintf("captured.%d", p.Index), ir.TConst(host.DType(), host.Shape()...), p, false).v
-	r.captures[host] = v
+	v := r.param(fmt.Sprintf("captured.%d", p.Index), ir.TConst(held.DType(), held.Shape()...), p, false).v
+	r.captures[held] = v
 	r.captured = append(r.captured, t)
 	return v
 }
@@ -314,7 +314,9 @@ func (r *recorder) evaluate(op string, build func(s *scope) []term) (out []*Tens
 	}
 	args := make([]*tensor.Tensor, len(r.captured))
 	for i, t := range r.captured {
-		args[i] = t.Host()
+		if args[i] = t.Host(); args[i] == nil {
+			return nil, t.Err()
+		}
 	}
 	hosts, err := ir.Eval(r.root.f, args, nil)
 	if err != nil {

@@ -3,14 +3,16 @@ package trace
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"jitc/ir"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
-// Tensor is a tensor on the host or, while a function is being traced, the
-// promise of one. Its methods are the ops. Outside a trace they compute at once,
+// Tensor is a tensor on the host or a device or, while a function is being traced,
+// the promise of one. Its methods are the ops. Outside a trace they compute at once,
 // by the reference evaluation: right, slow, and meant for tests and preparation.
 // In a trace they add values to the program.
 //
@@ -20,9 +22,8 @@ import (
 // The header is immutable. A tensor outside a trace is safe for concurrent use; a
 // traced one belongs to the goroutine that traces.
 type Tensor struct {
-	typ  ir.Type
-	weak bool // its element type gives way to that of the other operand
-	err  error
+	typ ir.Type
+	err error
 
 	// One of these holds the elements.
 	v      *ir.Value         // a value of scope
@@ -30,11 +31,13 @@ type Tensor struct {
 	recipe func(*scope) term // made anew in every trace
 	host   *tensor.Tensor    // or, once forced, what num and recipe give
 	once   sync.Once         // guards that
+	weak   bool              // its element type gives way to that of the other operand
 	rec    *recorder         // the trace it belongs to, nil outside one
 	in     *scope            // where v stands
+	lost   unsafe.Pointer    // *Error: why a device did not give the elements, if it did not
 }
 
-// FromHost wraps a host tensor, which it shares.
+// FromHost wraps a tensor, which it shares; it may lie on a device.
 func FromHost(t *tensor.Tensor) *Tensor {
 	if t == nil {
 		return failed(&Error{Op: "FromHost", What: "no tensor"})
@@ -45,8 +48,25 @@ func FromHost(t *tensor.Tensor) *Tensor {
 // failed is a tensor that stands for an error.
 func failed(err error) *Tensor { return &Tensor{err: err} }
 
-// Host is the tensor's memory; nil while it is traced and where Err is not.
+// Host is the tensor on the host: its own memory, or of one on a device a copy, made
+// anew each time. It is nil while the tensor is traced and where Err is not, as it is
+// from when a device does not give its elements.
 func (t *Tensor) Host() *tensor.Tensor {
+	h := t.Storage()
+	if h == nil || h.Device() == nil {
+		return h
+	}
+	h, err := h.ToHost()
+	if err != nil {
+		atomic.CompareAndSwapPointer(&t.lost, nil, unsafe.Pointer(&Error{Op: "Host", What: err.Error(), Err: err}))
+		return nil
+	}
+	return h
+}
+
+// Storage is the tensor's memory where it lies; nil while it is traced and where Err
+// is not.
+func (t *Tensor) Storage() *tensor.Tensor {
 	if t == nil || t.err != nil || t.rec != nil {
 		return nil
 	}
@@ -68,10 +88,31 @@ func (t *Tensor) Host() *tensor.Tensor {
 
 // Err says why an op outside a trace failed, nil if it did not.
 func (t *Tensor) Err() error {
-	if t == nil {
+	switch {
+	case t == nil:
 		return errNil
+	case t.err != nil:
+		return t.err
 	}
-	return t.err
+	if lost := (*Error)(atomic.LoadPointer(&t.lost)); lost != nil {
+		return lost
+	}
+	return nil
+}
+
+// hostName is the name of the host among devices.
+const hostName = "cpu"
+
+// Device names where the elements lie: "cpu" for the host; empty while the tensor is
+// traced and where Err is not nil.
+func (t *Tensor) Device() string {
+	if t.Err() != nil || t.rec != nil {
+		return ""
+	}
+	if t.num == nil && t.recipe == nil && t.host != nil && t.host.Device() != nil {
+		return t.host.Device().Name()
+	}
+	return hostName
 }
 
 var errNil = &Error{What: "a nil *Tensor"}
@@ -140,7 +181,7 @@ func (t *Tensor) String() string {
 	case t.Err() != nil:
 		return "error: " + t.Err().Error()
 	case t.rec == nil:
-		return t.Host().String()
+		return t.Storage().String()
 	case t.v == nil:
 		return fmt.Sprintf("%s of %v", t.typ, t.num)
 	case t.v.Pos.IsKnown():
@@ -201,7 +242,11 @@ func (t *Tensor) data(op string) (*tensor.Tensor, error) {
 		t.rec.abort(err)
 		return nil, err
 	}
-	return t.Host(), nil
+	h := t.Host()
+	if h == nil {
+		return nil, t.Err()
+	}
+	return h, nil
 }
 
 // wrapAxis makes an axis that counts from the end count from the start.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"jitc/ir/tensor"
@@ -87,11 +88,42 @@ type Call struct {
 }
 
 // Frozen is a set of tensors that never changes: equal IDs, equal tensors. One
-// comparison takes the place of one per tensor.
+// comparison takes the place of one per tensor. It holds the copies of its tensors
+// on the devices that it was used on.
 type Frozen struct {
 	ID      uint64 // unique in the process; NewFrozen takes the next
 	Tensors []*tensor.Tensor
 	Consts  []Const // its constants and structure
+
+	mu     sync.Mutex
+	copies map[copyKey]*tensor.Tensor
+}
+
+// copyKey is tensor i of a set in another place, which is compared with ==.
+type copyKey struct {
+	place any
+	i     int
+}
+
+// Copy is tensor i in another place, a device or the host: the first call for the
+// place makes it, and it stays with the set. Later changes of the tensor's elements
+// do not reach it. An error is not kept. Safe for concurrent use.
+func (f *Frozen) Copy(place any, i int, make func(*tensor.Tensor) (*tensor.Tensor, error)) (*tensor.Tensor, error) {
+	key := copyKey{place, i}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.copies[key]; t != nil {
+		return t, nil
+	}
+	t, err := make(f.Tensors[i])
+	if err != nil {
+		return nil, err
+	}
+	if f.copies == nil {
+		f.copies = map[copyKey]*tensor.Tensor{}
+	}
+	f.copies[key] = t
+	return t, nil
 }
 
 var frozenIDs atomic.Uint64

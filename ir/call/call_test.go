@@ -1,10 +1,13 @@
 package call
 
 import (
+	"errors"
 	"math"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"jitc/ir/tensor"
 )
@@ -73,4 +76,38 @@ func TestEpochsRise(t *testing.T) {
 	before := Epoch()
 	NextEpoch()
 	assert.Greater(t, Epoch(), before)
+}
+
+func TestCopiesOfASetAreMadeOnce(t *testing.T) {
+	set := NewFrozen([]*tensor.Tensor{tensor.Scalar(float32(1)), tensor.Scalar(float32(2))}, nil)
+	made := 0
+	double := func(x *tensor.Tensor) (*tensor.Tensor, error) {
+		made++
+		return tensor.Scalar(2 * tensor.Data[float32](x)[0]), nil
+	}
+	boom := errors.New("boom")
+	_, err := set.Copy("here", 1, func(*tensor.Tensor) (*tensor.Tensor, error) { return nil, boom })
+	require.ErrorIs(t, err, boom)
+	first, err := set.Copy("here", 1, double)
+	require.NoError(t, err, "an error is not kept")
+	assert.Equal(t, []float32{4}, tensor.Data[float32](first))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			again, err := set.Copy("here", 1, double)
+			assert.NoError(t, err)
+			assert.Same(t, first, again)
+		})
+	}
+	all.Wait()
+	assert.Equal(t, 1, made)
+	for _, k := range []struct {
+		place any
+		i     int
+	}{{"here", 0}, {"there", 1}, {7, 1}} {
+		other, err := set.Copy(k.place, k.i, double)
+		require.NoError(t, err)
+		assert.NotSame(t, first, other)
+	}
+	assert.Equal(t, 4, made)
 }

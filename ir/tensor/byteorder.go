@@ -29,10 +29,14 @@ func swapBytes(data []byte, size int) {
 
 // writeElements writes t's elements row-major and little-endian.
 func writeElements(w io.Writer, t *Tensor) error {
+	t, err := t.ToHost()
+	if err != nil {
+		return err
+	}
 	if hostBigEndian {
 		t = t.Clone()
 		swapBytes(t.data, t.dtype.Size())
 	}
-	_, err := w.Write(t.rowMajorBytes())
+	_, err = w.Write(t.rowMajorBytes())
 	return err
 }

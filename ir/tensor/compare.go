@@ -1,6 +1,7 @@
 package tensor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -53,6 +54,11 @@ func Compare(got, want *Tensor, tol Tolerance) *Mismatch {
 	}
 	if got.dtype != want.dtype || !got.SameShape(want.shape) {
 		return &Mismatch{Header: fmt.Sprintf("got %s%v, want %s%v", got.dtype, got.shape, want.dtype, want.shape)}
+	}
+	got, gotErr := got.ToHost()
+	want, wantErr := want.ToHost()
+	if err := errors.Join(gotErr, wantErr); err != nil {
+		return &Mismatch{Header: err.Error()}
 	}
 	m := &Mismatch{Total: want.count, Tolerance: tol}
 	if want.dtype.IsFloat() {

@@ -1,5 +1,6 @@
-// Package tensor holds element types and host tensors: typed, strided views of
-// 64-byte aligned memory, and the file formats they travel in.
+// Package tensor holds element types and tensors: typed, strided views of 64-byte
+// aligned host memory, and the file formats they travel in. A tensor may lie on a
+// device (OnDevice): it then has an address, and is brought to the host to be read.
 //
 // It is the bottom of the house and imports nothing of it. The other packages
 // use it for constants, inputs and results, for reference evaluation (Floats,

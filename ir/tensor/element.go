@@ -97,7 +97,8 @@ func FloatScalar(dt DType, v float64) *Tensor { return FromFloats(dt, nil, []flo
 func IntScalar(dt DType, v int64) *Tensor { return FromInts(dt, nil, []int64{v}) }
 
 // TryData is the elements of a contiguous tensor in row-major order, sharing its
-// memory; false if the tensor is not contiguous or T does not hold its type.
+// memory; false if the tensor is not contiguous, lies on a device, or T does not
+// hold its type.
 func TryData[T Element](t *Tensor) ([]T, bool) {
 	if !holds[T](t.dtype) || !t.dense {
 		return nil, false

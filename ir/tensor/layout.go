@@ -9,8 +9,8 @@ import (
 	"weak"
 )
 
-// Layout is how the elements of a tensor lie: their type, the shape and the
-// strides. Layouts are interned: two live ones are equal exactly if they are the
+// Layout is how the elements of a tensor lie: their type, the shape, the strides
+// and the device. Layouts are interned: two live ones are equal exactly if they are the
 // same pointer, so that a call with hundreds of tensors is compared with another
 // by as many pointer comparisons. Immutable.
 //
@@ -21,6 +21,7 @@ type Layout struct {
 	Shape      []int // not to be changed
 	Strides    []int // in elements; not to be changed
 	Contiguous bool
+	Device     string // its name; empty for the host
 }
 
 // layouts are the live ones, by their text. Weak, so that the sizes a service has
@@ -37,21 +38,21 @@ func (t *Tensor) Layout() *Layout {
 
 // intern is apart so that Layout is inlined.
 func (t *Tensor) intern() *Layout {
-	strides := t.strides
-	if t.dense {
+	strides, dense := t.strides, t.IsContiguous()
+	if dense {
 		strides = RowMajor(t.shape)
 	}
-	l := intern(t.dtype, t.shape, strides, t.dense)
+	l := intern(t.dtype, t.shape, strides, dense, t.place())
 	atomic.StorePointer(&t.layout, unsafe.Pointer(l))
 	return l
 }
 
-// LayoutOf is the layout of contiguous tensors of a type and shape.
+// LayoutOf is the layout of contiguous tensors of a type and shape on the host.
 func LayoutOf(dt DType, shape []int) *Layout {
-	return intern(dt, shape, RowMajor(shape), true)
+	return intern(dt, shape, RowMajor(shape), true, "")
 }
 
-func intern(dt DType, shape, strides []int, dense bool) *Layout {
+func intern(dt DType, shape, strides []int, dense bool, device string) *Layout {
 	var buf [128]byte
 	key := append(buf[:0], byte(dt))
 	for i, n := range shape {
@@ -65,12 +66,15 @@ func intern(dt DType, shape, strides []int, dense bool) *Layout {
 	} else {
 		key = append(key, 0)
 	}
+	if device != "" { // told apart from the others by the last byte, and what it means by the length before
+		key = append(binary.AppendUvarint(append(key, device...), uint64(len(device))), 2)
+	}
 	if w, ok := layouts.Load(string(key)); ok {
 		if l := w.(weak.Pointer[Layout]).Value(); l != nil {
 			return l
 		}
 	}
-	return add(string(key), &Layout{DType: dt, Shape: own(shape), Strides: own(strides), Contiguous: dense})
+	return add(string(key), &Layout{DType: dt, Shape: own(shape), Strides: own(strides), Contiguous: dense, Device: device})
 }
 
 // add puts a layout into the table, unless another goroutine was faster.

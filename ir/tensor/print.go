@@ -20,6 +20,8 @@ const (
 //	f32[2,3]
 //	[[0 1 2]
 //	 [3 4 5]]
+//
+// Of a tensor on a device the first line says so: "f32[2,3] on cuda:0".
 func (t *Tensor) String() string {
 	if t == nil {
 		return "<nil tensor>"
@@ -28,8 +30,16 @@ func (t *Tensor) String() string {
 	for i, d := range t.shape {
 		dims[i] = strconv.Itoa(d)
 	}
-	p := &printer{t: t, abbreviate: t.count > printAll}
+	p := &printer{abbreviate: t.count > printAll}
 	p.b.WriteString(t.dtype.String() + "[" + strings.Join(dims, ",") + "]")
+	if t.remote != nil {
+		p.b.WriteString(" on " + t.place())
+	}
+	h, err := t.ToHost()
+	if err != nil {
+		return p.b.String() + " that cannot be read: " + err.Error()
+	}
+	t, p.t = h, h
 	if t.count == 0 {
 		p.b.WriteString(" []")
 		return p.b.String()

@@ -12,7 +12,8 @@ import (
 // one cache line, and one 512-bit vector.
 const Alignment = 64
 
-// Tensor is a typed, strided view of host memory.
+// Tensor is a typed, strided view of host memory, or all of a piece of device
+// memory, row-major (see OnDevice).
 //
 // Element (i0, i1, ...) lies at element offset + i0*strides[0] + i1*strides[1] +
 // ... of the storage. Strides count elements and may be zero or negative.
@@ -26,12 +27,13 @@ const Alignment = 64
 type Tensor struct {
 	layout  unsafe.Pointer // *Layout, once someone asked; see Layout
 	dtype   DType
+	dense   bool // on the host and contiguous
 	shape   []int
 	strides []int
 	offset  int
-	count   int // number of elements the shape holds
-	dense   bool
-	data    []byte // the whole storage
+	count   int       // number of elements the shape holds
+	data    []byte    // the whole storage; nil on a device
+	remote  *onDevice // nil on the host
 }
 
 // New returns a zeroed, row-major tensor with aligned storage. It panics where
@@ -169,13 +171,13 @@ func (t *Tensor) NumBytes() int { return t.count * t.dtype.Size() }
 
 // IsContiguous reports whether the elements lie row-major without gaps, at any
 // offset. Strides of dimensions of size 1 do not matter.
-func (t *Tensor) IsContiguous() bool { return t.dense }
+func (t *Tensor) IsContiguous() bool { return t.dense || t.remote != nil }
 
-// Base is the whole storage, which other views may share.
+// Base is the whole storage, which other views may share; nil on a device.
 func (t *Tensor) Base() []byte { return t.data }
 
 // Bytes is the memory of the elements in row-major order, shared with t; false
-// if t is not contiguous.
+// if t is not contiguous or lies on a device.
 func (t *Tensor) Bytes() ([]byte, bool) {
 	if !t.dense {
 		return nil, false

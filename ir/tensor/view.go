@@ -10,8 +10,11 @@ import (
 
 // View returns a tensor over the same storage with its own strides, offset (both
 // in elements of the storage) and shape. It is an error if an element would lie
-// outside the storage.
+// outside the storage, and for a tensor on a device.
 func (t *Tensor) View(strides []int, offset int, shape []int) (*Tensor, error) {
+	if t.remote != nil {
+		return nil, t.notHere("view")
+	}
 	n, err := CheckedElements(shape)
 	if err != nil {
 		return nil, err
@@ -102,7 +105,7 @@ func Strided(dt DType, shape, strides []int) (*Tensor, error) {
 }
 
 // Permute returns a view whose dimension i is t's dimension axes[i]; with no
-// axes it reverses them all.
+// axes it reverses them all. A tensor on a device is an error.
 func (t *Tensor) Permute(axes ...int) (*Tensor, error) {
 	if len(axes) == 0 {
 		for i := t.Rank() - 1; i >= 0; i-- {
@@ -111,6 +114,9 @@ func (t *Tensor) Permute(axes ...int) (*Tensor, error) {
 	}
 	if !isPermutation(axes, t.Rank()) {
 		return nil, fmt.Errorf("tensor: permute: %v is not a permutation of %d axes", axes, t.Rank())
+	}
+	if t.remote != nil {
+		return nil, t.notHere("permute")
 	}
 	shape, strides := make([]int, len(axes)), make([]int, len(axes))
 	for i, a := range axes {
@@ -145,6 +151,9 @@ func (t *Tensor) Reshape(shape ...int) (*Tensor, error) {
 	if n != t.count {
 		return nil, fmt.Errorf("tensor: reshape: %v has %d elements, %v has %d", t.shape, t.count, shape, n)
 	}
+	if t.remote != nil { // t keeps the owner
+		return OnDevice(t.remote.device, t.dtype, full, t.remote.memory, t)
+	}
 	c := t.Contiguous()
 	return c.header(RowMajor(full), c.offset, full, n), nil
 }
@@ -168,7 +177,8 @@ func inferDimension(n int, shape []int) ([]int, error) {
 	return full, nil
 }
 
-// Contiguous returns t itself if it is contiguous, else a row-major copy.
+// Contiguous returns t itself if it is contiguous, else a row-major copy. What it
+// returns is on the host.
 func (t *Tensor) Contiguous() *Tensor {
 	if t.dense {
 		return t
@@ -176,18 +186,24 @@ func (t *Tensor) Contiguous() *Tensor {
 	return t.Clone()
 }
 
-// Clone returns a row-major copy in storage of its own.
+// Clone returns a row-major copy on the host, in storage of its own.
 func (t *Tensor) Clone() *Tensor {
+	if t.remote != nil {
+		return t.onHost()
+	}
 	c := New(t.dtype, t.shape...)
 	copyElements(c, t)
 	return c
 }
 
 // CopyFrom overwrites t's elements with src's, which must have t's type and
-// shape. The two may overlap.
+// shape. The two may overlap, and lie on devices.
 func (t *Tensor) CopyFrom(src *Tensor) error {
 	if src.dtype != t.dtype || !t.SameShape(src.shape) {
 		return fmt.Errorf("tensor: copy: destination is %s%v, source is %s%v", t.dtype, t.shape, src.dtype, src.shape)
+	}
+	if t.remote != nil || src.remote != nil {
+		return copyAcross(t, src)
 	}
 	if !(t.dense && src.dense) && overlap(t.data, src.data) {
 		src = src.Clone()

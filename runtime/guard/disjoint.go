@@ -25,6 +25,10 @@ func spanOf(t *tensor.Tensor) span {
 	if t == nil || t.NumElements() == 0 {
 		return span{}
 	}
+	if mem := t.DeviceBytes(); mem != nil {
+		base := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+		return span{base, base + uintptr(len(mem))}
+	}
 	first, last := t.Offset(), t.Offset()
 	strides := t.Strides()
 	for i, n := range t.Shape() {

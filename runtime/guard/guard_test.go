@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -110,6 +111,12 @@ func TestSpans(t *testing.T) {
 		require.NoError(t, err)
 		return v
 	}
+	memory := make([]byte, 64)
+	far := func(offset, n int) *tensor.Tensor {
+		x, err := tensor.OnDevice(nowhere{}, tensor.F32, []int{n}, memory[4*offset:4*(offset+n)], nil)
+		require.NoError(t, err)
+		return x
+	}
 	g := Guard{Kind: Disjoint, Arg: 0, Axis: 1}
 	cases := []struct {
 		a, b  *tensor.Tensor
@@ -124,12 +131,24 @@ func TestSpans(t *testing.T) {
 		{view(0, 4, 5), view(1, 4, 4), false},
 		{base, base, false},
 		{base, tensor.New(tensor.F32, 16), true},
+		{far(0, 4), far(4, 4), true},
+		{far(0, 5), far(4, 4), false},
+		{far(0, 4), far(0, 4), false},
+		{far(0, 4), base, true},
+		{far(2, 0), far(0, 4), true},
 	}
 	for i, c := range cases {
 		assert.Equal(t, c.apart, g.Holds(of(c.a, c.b)), i)
 		assert.Equal(t, c.apart, g.Holds(of(c.b, c.a)), i)
 	}
 }
+
+// nowhere is a device that gives nothing: guards look at addresses.
+type nowhere struct{}
+
+func (nowhere) Name() string { return "nowhere" }
+
+func (nowhere) Download([]byte, []byte) error { return errors.New("it is nowhere") }
 
 func TestSourcesDoNotOverflow(t *testing.T) {
 	c := &call.Call{Consts: []call.Const{call.IntConst(math.MinInt64), call.IntConst(math.MaxInt64), {Text: "x"}}}

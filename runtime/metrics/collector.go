@@ -106,7 +106,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range ofArenas {
 		ch <- f.desc
 	}
-	for _, d := range []*prometheus.Desc{calls.desc, stages.desc, fails.desc, lastUse.desc, lookups.desc, arenaBytes.desc} {
+	for _, d := range []*prometheus.Desc{calls.desc, stages.desc, fails.desc, lastUse.desc, lookups.desc, arenaBytes.desc, deviceBytes.desc} {
 		ch <- d
 	}
 }
@@ -251,6 +251,12 @@ func emitProcess(ch chan<- prometheus.Metric, s *runtime.Stats) {
 	}
 	arenaBytes.emit(ch, s.Arenas.Lent, "lent")
 	arenaBytes.emit(ch, s.Arenas.Idle, "idle")
+	for _, d := range s.Devices {
+		name := text(d.Device)
+		deviceBytes.emit(ch, d.Lent, name, "lent")
+		deviceBytes.emit(ch, d.Idle, name, "idle")
+		deviceBytes.emit(ch, d.Tensors, name, "tensors")
+	}
 }
 
 // maxText bounds a label, in bytes.

@@ -86,6 +86,8 @@ var (
 		func(n int64) float64 { return float64(n) }, "result")
 	arenaBytes = gauge("arena_bytes", "Memory for intermediates and scratch: lent to runs under way, or idle.",
 		func(n int64) float64 { return float64(n) }, "state")
+	deviceBytes = gauge("device_bytes", "Memory of devices: lent to runs for intermediates and scratch, idle, or of tensors.",
+		func(n int64) float64 { return float64(n) }, "device", "state")
 )
 
 var ofKernels = []family[*runtime.KernelStats]{

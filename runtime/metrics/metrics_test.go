@@ -267,3 +267,21 @@ func TestScrapeBesideCalls(t *testing.T) {
 	}
 	assert.EqualValues(t, 90, sum(before, "jitc_calls_total"))
 }
+
+func TestMemoryOfDevices(t *testing.T) {
+	reg := registryOf(t, func() runtime.Stats {
+		return runtime.Stats{Devices: []runtime.DeviceArena{
+			{Device: "cuda:0", ArenaStats: runtime.ArenaStats{Lent: 1, Idle: 2}, Tensors: 3},
+			{Device: "cuda:1", ArenaStats: runtime.ArenaStats{Lent: 4}},
+		}}
+	})
+	got := scrape(t, reg)
+	for series, want := range map[string]float64{
+		"jitc_device_bytes{device=cuda:0,state=lent}":    1,
+		"jitc_device_bytes{device=cuda:0,state=idle}":    2,
+		"jitc_device_bytes{device=cuda:0,state=tensors}": 3,
+		"jitc_device_bytes{device=cuda:1,state=lent}":    4,
+	} {
+		assert.Equal(t, want, got[series], series)
+	}
+}
