@@ -1,0 +1,162 @@
+package attention
+
+import (
+	"fmt"
+	"math"
+)
+
+// Operand is a buffer that a launch takes.
+type Operand uint8
+
+// The operands. Scratch is the plan's temporary memory.
+const (
+	Q Operand = iota
+	K
+	V
+	Mask
+	O
+	Stats // f32[lead..., queries], contiguous
+	Scratch
+)
+
+// Plan is the launches of a problem at concrete sizes, in order: each sees all
+// writes of the one before. Immutable.
+type Plan struct {
+	Launches []Launch
+	Scratch  int // bytes of temporaries, at a multiple of 16
+}
+
+// Launch is one launch of an entry.
+type Launch struct {
+	Entry       string
+	Grid, Block [3]uint32
+	Shared      uint32 // bytes of dynamic shared memory
+	Params      []byte // the packed parameter block, complete but for Pointers
+	Pointers    []Pointer
+}
+
+// Pointer is an address in a parameter block: the 8 bytes at At become that of the
+// operand, plus Offset bytes.
+type Pointer struct {
+	At      int
+	Operand Operand
+	Offset  int64
+}
+
+// Bind plans the launches of the entries that Emit makes of the problem for the
+// architecture, at concrete sizes, on a device of that many multiprocessors.
+func Bind(p Problem, arch int, s Sizes, multiprocessors int) (*Plan, error) {
+	if err := Supported(p, arch); err != nil {
+		return nil, err
+	}
+	if err := s.check(p.operands(&s)); err != nil {
+		return nil, err
+	}
+	f, err := p.folded(s)
+	if err != nil {
+		return nil, err
+	}
+	ts, err := p.tiles(arch)
+	if err != nil {
+		return nil, err
+	}
+	lead := f.Lead[0] * f.Lead[1] * f.Lead[2]
+	if lead*f.Queries == 0 {
+		return &Plan{}, nil
+	}
+	entry, t, room := EntryWide, ts.wide, roomWide
+	if f.Queries <= 2*ts.few.rows(p) {
+		entry, t, room = EntryFew, ts.few, roomFew
+	}
+	b := binding{p: p, s: f, t: t, lead: lead}
+	b.queryTiles = divUp(f.Queries, t.rows(p))
+	if lead > math.MaxInt32/max(b.queryTiles, divUp(f.Queries, combineWarps)) {
+		return nil, fmt.Errorf("attention: sizes: expected fewer than 2**31 tiles of queries, got %d leading indices of %d queries", lead, f.Queries)
+	}
+	b.split(room * multiprocessors)
+	return b.plan(entry), nil
+}
+
+// Rooms are the blocks of an entry that a multiprocessor works on at a time, about.
+const (
+	roomWide = 1
+	roomFew  = 4
+)
+
+// binding is a plan in the making.
+type binding struct {
+	p                            Problem
+	s                            Sizes // folded
+	t                            tile
+	lead                         int
+	queryTiles, splits, perSplit int
+}
+
+// minTiles is the fewest tiles of a split: less is not worth its sums, which are
+// stored, and read again.
+const minTiles = 2
+
+// split divides keys among blocks until there are that many of them. The splits
+// depend on sizes and device only.
+func (b *binding) split(blocks int) {
+	keyTiles := divUp(b.s.Keys, b.t.keys)
+	b.splits = min(blocks/(b.lead*b.queryTiles), keyTiles/minTiles)
+	b.splits = max(b.splits, 1)
+	b.perSplit = max(divUp(keyTiles, b.splits), 1)
+	b.splits = max(divUp(keyTiles, b.perSplit), 1)
+}
+
+// plan makes the launches.
+func (b *binding) plan(entry string) *Plan {
+	plan := &Plan{}
+	block := b.params()
+	pointers := b.pointers(block)
+	sums := int64(0)
+	if b.splits > 1 {
+		rows := b.lead * b.s.Queries * b.splits
+		sums = int64(4 * rows * b.p.partCols())
+		plan.Scratch = int(sums) + 8*rows
+		pointers = append(pointers, Pointer{block.place("part"), Scratch, 0}, Pointer{block.place("sums"), Scratch, sums})
+	}
+	launch := Launch{
+		Entry: entry, Grid: [3]uint32{uint32(b.lead * b.queryTiles), uint32(b.splits), 1},
+		Block: [3]uint32{uint32(b.t.threads()), 1, 1}, Shared: uint32(b.p.layout(b.t).bytes),
+		Params: block.bytes, Pointers: pointers,
+	}
+	plan.Launches = append(plan.Launches, launch)
+	if b.splits > 1 {
+		launch.Entry, launch.Shared = EntryCombine, 0
+		launch.Grid = [3]uint32{uint32(divUp(b.lead*b.s.Queries, combineWarps)), 1, 1}
+		launch.Block = [3]uint32{32 * combineWarps, 1, 1}
+		plan.Launches = append(plan.Launches, launch)
+	}
+	return plan
+}
+
+// params fills in the parameter block.
+func (b *binding) params() *paramBlock {
+	block := forwardParams.block()
+	block.strides(b.p.operands(&b.s))
+	for name, n := range map[string]int{
+		"lead": b.lead, "lead1": b.s.Lead[1], "lead2": b.s.Lead[2], "queries": b.s.Queries, "keys": b.s.Keys,
+		"querytiles": b.queryTiles, "splits": b.splits, "tilespersplit": b.perSplit,
+	} {
+		block.word(name, uint32(n))
+	}
+	factor, negate := b.p.factors(b.s.Scale)
+	block.float("factor", factor)
+	block.word("negate", negate)
+	return block
+}
+
+// pointers to the caller's operands.
+func (b *binding) pointers(block *paramBlock) []Pointer {
+	ps := []Pointer{{block.place("q"), Q, 0}, {block.place("k"), K, 0}, {block.place("v"), V, 0}, {block.place("o"), O, 0}}
+	if b.p.Mask != NoMask {
+		ps = append(ps, Pointer{block.place("mask"), Mask, 0})
+	}
+	if b.p.Stats {
+		ps = append(ps, Pointer{block.place("stats"), Stats, 0})
+	}
+	return ps
+}

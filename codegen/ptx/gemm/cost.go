@@ -1,0 +1,96 @@
+package gemm
+
+import (
+	"math"
+
+	"jitc/ir/tensor"
+)
+
+// rate is what a configuration does per clock of a multiprocessor, by its tile:
+// multiply-adds of 16-bit operands on tensor cores, of 32 bits otherwise. These are
+// estimates that order the candidates, from the peak rates of sm_80 and sm_90 (1024
+// multiply-adds of 16 bits, 128 of f32) and the traffic of shared memory per tile.
+// wgmma has a peak of 2048; at that rate a tile of 256 columns would read and fill
+// 128 bytes of shared memory per clock, all there is, one of 128 columns 160.
+func (c Config) rate(p Problem) float64 {
+	switch {
+	case c.Kind == Skinny:
+		return 60
+	case p.Acc == tensor.F64:
+		return 24
+	case c.Kind == FMA && c.BM == 128:
+		return 100
+	case c.Kind == FMA:
+		return 75
+	}
+	r := 800.0
+	switch {
+	case c.Kind == WarpGroup && c.BN == 256:
+		r = 1600
+	case c.Kind == WarpGroup:
+		r = 1100
+	case c.Scalar:
+		r = 120
+	case c.BM*c.BN < 128*128:
+		r = 450
+	case c.BM*c.BN == 128*128:
+		r = 700
+	}
+	if p.A == tensor.F32 {
+		r /= 2
+	}
+	return r
+}
+
+// The rest of the estimate, in clocks and bytes per clock of a multiprocessor.
+const (
+	clocksLaunch   = 2500     // of the second launch of a split product
+	clocksBlock    = 300      // before the first tile is there, and at the end
+	clocksTile     = 250      // least per tile of k of one block, by latency
+	bytesPerClock  = 24       // from the second-level cache
+	memoryPerClock = 13       // from memory, a share of the device's
+	exposed        = 1.0 / 16 // part of the work that does not overlap with what memory bounds
+	sumsPerClock   = 16       // through the epilogue
+	resident       = 2048     // threads of a multiprocessor
+	skinnyTile     = 500      // clocksTile of Skinny
+	strideWaste    = 8        // sectors for few elements of each: A of the dot form, by m
+	blockShared    = 1 << 17  // shared memory of the blocks of a multiprocessor
+)
+
+// cost estimates the time of the plan in clocks.
+func (pl *plan) cost(sms int) float64 {
+	sms = max(1, sms)
+	rows, cols := min(pl.s.M, int64(pl.c.BM)), min(pl.s.N, int64(pl.c.BN))
+	macs := float64(pl.c.BM*pl.c.BN*pl.c.BK) / pl.c.rate(pl.p)
+	a, b := rows*int64(pl.p.A.Size()), cols*int64(pl.p.B.Size())
+	if pl.c.Kind == Skinny && pl.p.BContract == KMajor && pl.p.AContract != KMajor {
+		a *= strideWaste
+	}
+	bytes := float64((a+b)*int64(pl.c.BK)) / bytesPerClock
+	block := max(macs, bytes)*float64(pl.per) + clocksBlock + float64(rows*cols)/sumsPerClock
+	blocks := float64(pl.m * pl.n * pl.s.batches() * pl.splits)
+	busy := math.Ceil(blocks/float64(sms)) * block
+
+	latency := float64(clocksTile)
+	if pl.c.Kind == Skinny {
+		latency = skinnyTile
+	}
+	atOnce := max(1, min(resident/pl.c.Threads()/2, blockShared/pl.c.Shared(pl.user())))
+	waits := math.Ceil(blocks/float64(sms*atOnce)) * (latency*float64(pl.per) + clocksBlock)
+	once := float64(pl.s.batches()*pl.s.K) * float64(pl.s.M*int64(pl.p.A.Size())+pl.s.N*int64(pl.p.B.Size()))
+	t := max(busy, waits)
+	t = max(t, once/(memoryPerClock*float64(sms))) + t*exposed
+	if pl.splits > 1 {
+		sums := float64(pl.s.M*pl.s.N*pl.s.batches()) * float64(pl.splits)
+		t += clocksLaunch + 2*4*sums/(bytesPerClock*float64(sms))
+	}
+	return t
+}
+
+// user is the problem as the caller knows it.
+func (pl *plan) user() Problem {
+	if pl.c.Swap {
+		return pl.p.swapped()
+	}
+	return pl.p
+}

@@ -1,0 +1,102 @@
+package ptx
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jitc/codegen"
+	"jitc/internal/golden"
+	"jitc/ir"
+)
+
+var a100 = Device{Arch: 80, Multiprocessors: 108, SharedBytes: 163 << 10}
+
+// primitives decomposes every composite op.
+func primitives(t testing.TB, f *ir.Func) *ir.Func {
+	t.Helper()
+	for composite := true; composite; {
+		composite = false
+		out := ir.NewFunc(f.Name, f.Facts)
+		b, to := ir.NewBuilder(out), map[*ir.Value]*ir.Value{}
+		for _, p := range f.Params {
+			to[p] = out.AddParam(p.Name, p.Type, p.Attrs)
+		}
+		for _, v := range f.Values {
+			args := make([]*ir.Value, len(v.Args))
+			for i, a := range v.Args {
+				args[i] = to[a]
+			}
+			if v.Row().Decompose == nil {
+				to[v] = b.EmitAttrs(v.Op, args, v.Attrs)
+			} else {
+				composite = true
+				to[v] = v.Row().Decompose(b, &ir.Value{Op: v.Op, Type: v.Type, Args: args, Attrs: v.Attrs})
+			}
+			require.NoError(t, b.Err())
+		}
+		for _, r := range f.Results {
+			out.Results = append(out.Results, to[r])
+		}
+		f = out
+	}
+	return f
+}
+
+// lowered is the kernel of a region given as text.
+func lowered(t testing.TB, src string) *codegen.Kernel {
+	t.Helper()
+	f, _, diags := ir.Parse("in.trace", strings.TrimSpace(src))
+	require.NotNil(t, f, "%v", diags)
+	k, err := codegen.Lower(primitives(t, f), codegen.Options{})
+	require.NoError(t, err)
+	return k
+}
+
+func compiled(t testing.TB, k *codegen.Kernel, d Device, o Options) *Module {
+	t.Helper()
+	legal, err := codegen.Legalize(k, Target(o.FastMath, false))
+	require.NoError(t, err)
+	m, err := Compile(legal, d, o)
+	require.NoError(t, err, legal.String())
+	return m
+}
+
+var assembleAll = flag.Bool("assemble", false, "run ptxas over all code that tests compile, not some of it")
+
+// assemble runs NVIDIA's assembler over a module, where there is one, and checks
+// that nothing is spilled.
+func assemble(t testing.TB, m *Module, arch string) {
+	t.Helper()
+	ptxas, err := exec.LookPath("ptxas")
+	if err != nil {
+		t.Log("no ptxas on PATH: not assembled")
+		return
+	}
+	dir := t.TempDir()
+	src := filepath.Join(dir, "x.ptx")
+	require.NoError(t, os.WriteFile(src, []byte(m.Text()), 0o600))
+	out, err := exec.Command(ptxas, "-arch="+arch, "-v", src, "-o", filepath.Join(dir, "x.cubin")).CombinedOutput()
+	require.NoError(t, err, "%s\n%s", out, m.Text())
+	for _, line := range strings.Split(string(out), "\n") {
+		if strings.Contains(line, "spill") {
+			assert.Contains(t, line, "0 bytes spill stores, 0 bytes spill loads", "%s", out)
+		}
+	}
+}
+
+// TestGolden shows the code of regions that matter, and assembles it.
+func TestGolden(t *testing.T) {
+	golden.Run(t, "testdata", func(t *testing.T, c *golden.Case) {
+		m := compiled(t, lowered(t, c.In), a100, Options{})
+		c.Want(t, "want.ptx", m.Text())
+		assemble(t, m, "sm_80")
+		assemble(t, m, "sm_90")
+	})
+}
