@@ -88,6 +88,13 @@ type masker struct {
 // apply turns products into scores: scores[i][j] is of rows[i] and offsets[j].
 func (m *masker) apply(tileIndex asm.Reg, scores []asm.Vec) {
 	col := m.mad(tileIndex, m.step, m.col)
+	if m.p.natural() && m.p.Mask != AddMask { // which is added with the scaling
+		for _, row := range scores {
+			for _, s := range row {
+				m.Set(s, "mul.rn.f32", s, m.factor)
+			}
+		}
+	}
 	if m.p.Mask != NoMask {
 		stride := m.long(map[bool]string{false: "maskcol", true: "maskrow"}[m.transposed])
 		for j, off := range m.offsets {

@@ -7,13 +7,14 @@ import (
 )
 
 // Scores are kept in one of two units: as they come from the product, to be
-// multiplied by factor = scale*log2(e) on the way into 2**x; or, where something is
-// added to them, scaled in full. The latter because an added mask may be near the
+// multiplied by factor = scale*log2(e) on the way into 2**x; or scaled in full. The
+// former takes an instruction less per score, but rounds the maximum times factor,
+// which is too much of it for scores beyond 2**30, and an added mask may be near the
 // largest number of its type, which times log2(e) is infinite.
 
 // natural reports whether scores are scaled in full, with maxima in the units of
 // exp; else maxima are in those of 2**x.
-func (p Problem) natural() bool { return p.Mask == AddMask }
+func (p Problem) natural() bool { return p.Mask == AddMask || !p.narrow() }
 
 // running is the state of a row: its greatest score so far and the sum of
 // exp(score - greatest).
