@@ -14,6 +14,7 @@ import (
 	"jitc"
 	"jitc/executors"
 	"jitc/internal/irgen"
+	"jitc/internal/spread"
 	"jitc/internal/testdevice"
 	"jitc/ir"
 	"jitc/ir/tensor"
@@ -313,24 +314,24 @@ func TestADeviceThatFails(t *testing.T) {
 func TestRandomFunctionsOnDevices(t *testing.T) {
 	salt := 0
 	e, d := deviceEngine(t, func(v *ir.Value) bool { return (int(v.Op)*7+salt)%3 != 0 })
-	var sum tally
+	var sum spread.Tally
 	from, to := seeds(t, 120)
 	for seed := from; seed < to; seed++ {
-		rng, f := randomFunc(seed)
+		rng, f := irgen.Seeded(seed)
 		salt = int(seed)
 		fn := e.Function(f)
 		for turn := range 2 {
-			sizes := sizesOf(rng, f, turn)
+			sizes := irgen.SizesAt(rng, f, turn)
 			args := irgen.Args(rng, f, sizes)
-			want, err := newOracle(rng, f, args, sizes)
+			want, err := spread.New(rng, f, args, sizes)
 			require.NoError(t, err, "seed %d", seed)
 			scatter(t, rng, args, d)
 			got, err := fn.Call(context.Background(), args...)
 			require.NoError(t, err, "seed %d, sizes %v\n%s", seed, sizes, f)
-			require.NoError(t, want.check(&sum, got), "seed %d, sizes %v\n%s", seed, sizes, f)
+			require.NoError(t, want.Check(&sum, got), "seed %d, sizes %v\n%s", seed, sizes, f)
 		}
 	}
-	assert.Less(t, 4*sum.undefined, sum.elements)
+	assert.Less(t, 4*sum.Undefined, sum.Elements)
 }
 
 // scatter brings some of the tensors to a device.
@@ -356,7 +357,7 @@ func TestRandomControlFlowOnDevices(t *testing.T) {
 		f := irgen.Func(rng, irgen.Options{Control: true, MaxElements: 300, DTypes: []tensor.DType{tensor.I32, tensor.Bool, tensor.U8}})
 		salt = int(seed)
 		for turn := range 2 {
-			sizes := sizesOf(rng, f, turn)
+			sizes := irgen.SizesAt(rng, f, turn)
 			args := irgen.Args(rng, f, sizes)
 			want, err := plain.Function(f).Call(context.Background(), args...)
 			require.NoError(t, err)

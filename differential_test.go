@@ -17,8 +17,8 @@ import (
 	"jitc/executors"
 	"jitc/executors/native"
 	"jitc/internal/irgen"
+	"jitc/internal/spread"
 	"jitc/ir"
-	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
@@ -72,98 +72,38 @@ func seeds(t *testing.T, n uint64) (from, to uint64) {
 	return from, to
 }
 
-// wideTypes are element types of which nothing is kept wider within a region.
-var wideTypes = []tensor.DType{tensor.F32, tensor.F32, tensor.F64, tensor.I64, tensor.Bool}
-
-// randomFunc makes the function of a seed; sorts of functions take turns.
-func randomFunc(seed uint64) (*rand.Rand, *ir.Func) {
-	rng := rand.New(rand.NewPCG(11, seed))
-	o := irgen.Options{Surface: seed%2 == 0, Static: seed%5 == 0, Values: 2 + rng.IntN(24), MaxElements: 600}
-	if seed%3 == 0 {
-		o.Long, o.MaxElements, o.Values = true, 1<<13, 2+rng.IntN(10)
-	}
-	switch seed % 4 {
-	case 1:
-		o.DTypes = wideTypes
-	case 2:
-		o.DTypes = []tensor.DType{tensor.F32}
-	}
-	if seed%7 == 0 {
-		o.Keep = func(op ir.Op) bool { return productOps[op] }
-	}
-	return rng, irgen.Func(rng, o)
-}
-
-// productOps make functions of products with what fuses before and behind them.
-var productOps = map[ir.Op]bool{ir.OpDotGeneral: true, ir.OpLinear: true, ir.OpTranspose: true, ir.OpReshape: true, ir.OpSlice: true,
-	ir.OpAdd: true, ir.OpMul: true, ir.OpMax: true, ir.OpTanh: true, ir.OpCast: true, ir.OpRelu: true, ir.OpReduceSum: true,
-	ir.OpReduceMax: true, ir.OpBroadcast: true, ir.OpSoftmax: true, ir.OpPad: true}
-
-// strided lays a tensor out so that its elements are not contiguous.
-func strided(rng *rand.Rand, t *tensor.Tensor) *tensor.Tensor {
-	perm := rng.Perm(t.Rank())
-	shape, strides, step := t.Shape(), make([]int, t.Rank()), 1+rng.IntN(2)
-	for _, a := range perm {
-		strides[a] = step
-		step *= max(shape[a], 1) + rng.IntN(2)
-	}
-	out, err := tensor.Strided(t.DType(), shape, strides)
-	if err != nil {
-		panic(err)
-	}
-	if err := out.CopyFrom(t); err != nil {
-		panic(err)
-	}
-	return out
-}
-
-// sizesOf draws sizes; turn 0 has them all least, so that many values are empty.
-func sizesOf(rng *rand.Rand, f *ir.Func, turn int) map[string]int64 {
-	sizes := irgen.Sizes(rng, f)
-	for _, s := range f.Facts.Syms() { // in order: equal seeds give equal sizes
-		lo, hi := f.Facts.Range(dim.Sym(s))
-		switch {
-		case turn == 0:
-			sizes[s] = lo
-		case hi == irgen.LongS:
-			sizes[s] = []int64{1, 8, 15, 31, 64, 65, 100, 129, 200, hi}[rng.IntN(10)]
-		}
-	}
-	return sizes
-}
-
 // Random functions, at several sizes from one compilation, give what ir.Eval gives.
 func TestRandomFunctions(t *testing.T) {
 	from, to := seeds(t, 500)
 	engines := wayEngines(t)
-	var sum tally
+	var sum spread.Tally
 	for seed := from; seed < to; seed++ {
-		rng, f := randomFunc(seed)
+		rng, f := irgen.Seeded(seed)
 		fns := make([]*jitc.Function, len(ways))
 		for i, e := range engines {
 			fns[i] = e.Function(f)
 		}
 		for turn := range 2 + int(seed%2) {
-			sizes := sizesOf(rng, f, turn)
+			sizes := irgen.SizesAt(rng, f, turn)
 			args := irgen.Args(rng, f, sizes)
-			want, err := newOracle(rng, f, args, sizes)
+			want, err := spread.New(rng, f, args, sizes)
 			require.NoError(t, err, "seed %d", seed)
 			if turn == 2 {
 				for i := range args {
-					args[i] = strided(rng, args[i])
+					args[i] = irgen.Strided(rng, args[i])
 				}
 			}
 			for i, fn := range fns {
 				got, err := fn.Call(context.Background(), args...)
 				if assert.NoError(t, err, "seed %d, %s, sizes %v\n%s", seed, ways[i].name, sizes, f) {
-					err = want.check(&sum, got)
+					err = want.Check(&sum, got)
 					assert.NoError(t, err, "seed %d, %s, sizes %v, turn %d\n%s", seed, ways[i].name, sizes, turn, f)
 				}
 			}
 		}
 	}
-	t.Logf("%d elements, %d not defined", sum.elements, sum.undefined)
-	require.Less(t, 4*sum.undefined, sum.elements, "most elements must be compared")
+	t.Logf("%d elements, %d not defined", sum.Elements, sum.Undefined)
+	require.Less(t, 4*sum.Undefined, sum.Elements, "most elements must be compared")
 }
 
 // foundWrong are functions, cut down, that random ones found to fail.
@@ -197,14 +137,14 @@ func TestFunctionsFoundWrong(t *testing.T) {
 			require.NoError(t, diags.Err())
 			for seed := range uint64(4) {
 				rng := rand.New(rand.NewPCG(12, seed))
-				sizes := sizesOf(rng, f, int(seed))
+				sizes := irgen.SizesAt(rng, f, int(seed))
 				args := irgen.Args(rng, f, sizes)
-				want, err := newOracle(rng, f, args, sizes)
+				want, err := spread.New(rng, f, args, sizes)
 				require.NoError(t, err)
 				for i, w := range ways {
 					got, err := engines[i].FunctionAt(f, sizes).Call(context.Background(), args...)
 					require.NoError(t, err, w.name)
-					require.NoError(t, want.check(&tally{}, got), "%s, sizes %v", w.name, sizes)
+					require.NoError(t, want.Check(&spread.Tally{}, got), "%s, sizes %v", w.name, sizes)
 				}
 			}
 		})
@@ -214,29 +154,29 @@ func TestFunctionsFoundWrong(t *testing.T) {
 // One Function serves goroutines that call it at different sizes at once.
 func TestRandomFunctionsConcurrently(t *testing.T) {
 	for seed := range uint64(6) {
-		rng, f := randomFunc(4*seed + 3)
+		rng, f := irgen.Seeded(4*seed + 3)
 		fn := engine(t, jitc.Options{Threads: 2}).Function(f)
 		type job struct {
 			args []*tensor.Tensor
-			want *oracle
+			want *spread.Oracle
 		}
 		var jobs []job
 		for turn := range 5 {
-			sizes := maps.Clone(sizesOf(rng, f, turn))
+			sizes := maps.Clone(irgen.SizesAt(rng, f, turn))
 			args := irgen.Args(rng, f, sizes)
-			want, err := newOracle(rng, f, args, sizes)
+			want, err := spread.New(rng, f, args, sizes)
 			require.NoError(t, err)
 			jobs = append(jobs, job{args, want})
 		}
 		var all sync.WaitGroup
 		for g := range 8 {
 			all.Go(func() {
-				var sum tally
+				var sum spread.Tally
 				for c := range 10 {
 					j := jobs[(g+c)%len(jobs)]
 					got, err := fn.Call(context.Background(), j.args...)
 					if assert.NoError(t, err) {
-						assert.NoError(t, j.want.check(&sum, got), "seed %d", seed)
+						assert.NoError(t, j.want.Check(&sum, got), "seed %d", seed)
 					}
 				}
 			})

@@ -12,6 +12,7 @@ import (
 
 	"jitc"
 	"jitc/internal/irgen"
+	"jitc/internal/spread"
 	"jitc/ir/tensor"
 )
 
@@ -60,13 +61,13 @@ func TestRunsStayInsideOfBuffers(t *testing.T) {
 	}
 	require.Panics(t, func() { fences[0].touchOutside() })
 	for seed := from; seed < to; seed++ {
-		rng, f := randomFunc(seed)
+		rng, f := irgen.Seeded(seed)
 		if len(f.Params)+len(f.Results) > len(fences) {
 			continue // not in any of the usual seeds
 		}
-		sizes := sizesOf(rng, f, 1)
+		sizes := irgen.SizesAt(rng, f, 1)
 		args := irgen.Args(rng, f, sizes)
-		want, err := newOracle(rng, f, args, sizes)
+		want, err := spread.New(rng, f, args, sizes)
 		require.NoError(t, err, "seed %d", seed)
 		for i, e := range engines {
 			if ways[i].o.Threads == 2 {
@@ -78,17 +79,17 @@ func TestRunsStayInsideOfBuffers(t *testing.T) {
 					require.NoError(t, err)
 					return y
 				}
-				in, out := make([]*tensor.Tensor, len(args)), make([]*tensor.Tensor, len(want.results))
+				in, out := make([]*tensor.Tensor, len(args)), want.Results()
 				for k, a := range args {
 					in[k] = inside(k, a)
 				}
-				for k := range want.results {
-					out[k] = inside(len(args)+k, tensor.New(want.results[k].want.DType(), want.results[k].want.Shape()...))
+				for k, r := range out {
+					out[k] = inside(len(args)+k, tensor.New(r.DType(), r.Shape()...))
 				}
 				err := callInto(e.Function(f), out, in)
 				require.NoError(t, err, "seed %d, %s, at the end %v, sizes %v\n%s", seed, ways[i].name, atEnd, sizes, f)
-				var sum tally
-				require.NoError(t, want.check(&sum, out), "seed %d, %s", seed, ways[i].name)
+				var sum spread.Tally
+				require.NoError(t, want.Check(&sum, out), "seed %d, %s", seed, ways[i].name)
 			}
 		}
 	}

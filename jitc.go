@@ -45,7 +45,8 @@ type Options struct {
 	// Threads is the number of workers that run kernels; 0: one per processor.
 	Threads int
 	// FastMath allows rewrites that treat floats as real numbers: x*0 is 0, sums
-	// of constants are reassociated, x/c is x*(1/c).
+	// of constants are reassociated, x/c is x*(1/c); a GPU rounds the operands of f32
+	// products to tf32.
 	FastMath bool
 	// NoFuse makes every op a region of its own.
 	NoFuse bool

@@ -3,7 +3,11 @@ package runtime
 import (
 	"fmt"
 	"maps"
+	goruntime "runtime"
+	"runtime/debug"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"jitc/executors"
 	"jitc/ir"
@@ -200,12 +204,12 @@ func (r *Recording) evalConstants() error {
 // bind makes the launches.
 func (r *Recording) bind() error {
 	r.serial = true
-	for i := range r.p.Steps {
+	launches, err := r.launchesOf()
+	if err != nil {
+		return err
+	}
+	for i, l := range launches {
 		step := &r.p.Steps[i]
-		l, err := r.launchOf(i)
-		if err != nil {
-			return fmt.Errorf("%s: %w", step, err)
-		}
 		workers, serial := r.Workers, isSerial(l) || r.p.where(i) != ""
 		if serial {
 			workers = 1
@@ -221,6 +225,38 @@ func (r *Recording) bind() error {
 		}
 	}
 	return nil
+}
+
+// launchesOf binds the steps, those on accelerators side by side: which code they
+// need is known with the sizes, and making it takes tens of milliseconds each.
+func (r *Recording) launchesOf() ([]executors.Launch, error) {
+	out := make([]executors.Launch, len(r.p.Steps))
+	var group errgroup.Group
+	group.SetLimit(goruntime.GOMAXPROCS(0))
+	for i := range r.p.Steps {
+		bind := func() (err error) {
+			defer r.catch(i, &err)
+			if out[i], err = r.launchOf(i); err != nil {
+				return fmt.Errorf("%s: %w", &r.p.Steps[i], err)
+			}
+			return nil
+		}
+		if r.p.where(i) != "" {
+			group.Go(bind)
+		} else if err := bind(); err != nil {
+			_ = group.Wait()
+			return nil, err
+		}
+	}
+	return out, group.Wait()
+}
+
+// catch turns a panic on a binding goroutine, which would end the process, into an
+// error.
+func (r *Recording) catch(i int, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("BUG: binding the %s: %v\n%s", &r.p.Steps[i], p, debug.Stack())
+	}
 }
 
 // launchOf binds a step to the sizes.

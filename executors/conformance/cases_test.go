@@ -20,7 +20,7 @@ func (willing) Claim(*ir.Value) fusion.Claim { return fusion.Claim{Level: fusion
 // Every op has plain cases; every variant applies to most of the ops that it can;
 // regions are well-formed, and some repeat.
 func TestCasesCoverTheTable(t *testing.T) {
-	s := newSuite(willing{}, Options{})
+	s := newSuite(t, willing{}, Options{})
 	applies := map[string]int{}
 	for _, op := range s.ops() {
 		seen, plain, repeated := map[string]bool{}, 0, 0
@@ -51,7 +51,7 @@ func TestCasesCoverTheTable(t *testing.T) {
 
 // Thin runs keep a part of every op.
 func TestThinCasesCoverTheTable(t *testing.T) {
-	whole, thin := newSuite(willing{}, Options{}), newSuite(willing{}, Options{Thin: true})
+	whole, thin := newSuite(t, willing{}, Options{}), newSuite(t, willing{}, Options{Thin: true})
 	for _, op := range whole.ops() {
 		n, all := len(thin.cases(op)), len(whole.cases(op))
 		assert.Positive(t, n, op)
@@ -61,7 +61,7 @@ func TestThinCasesCoverTheTable(t *testing.T) {
 
 // Symbolic regions are bound at sizes that they can take, beyond their samples'.
 func TestSymbolicCasesRunAtSeveralSizes(t *testing.T) {
-	s := newSuite(willing{}, Options{})
+	s := newSuite(t, willing{}, Options{})
 	for _, op := range []ir.Op{ir.OpAdd, ir.OpReduceSum, ir.OpDotGeneral, ir.OpTranspose, ir.OpSoftmax, ir.OpConcat, ir.OpPad} {
 		most := 0
 		for _, c := range s.cases(op) {

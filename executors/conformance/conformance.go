@@ -31,7 +31,10 @@
 // bits for one worker and for several, in whatever order chunks run and wherever
 // buffers lie; inputs, and the bytes around results and scratch, stay as they
 // are; a launch may run concurrently with itself; every element of a result is
-// written. See Tolerance for how near results must be.
+// written. The buffers of an accelerator's launches are copied to its memory and
+// back, guards included; its queue is held to the order that it promises, and its
+// batches to the order that they were given. See Tolerance for how near results must
+// be.
 //
 // An executor need not take everything. What it refuses it must refuse with a
 // reason, and the suite logs those as a table; Options.MustClaim says what it may
@@ -83,7 +86,10 @@ func Run(t *testing.T, e executors.Executor, o Options) {
 		t.Skipf("%s is not available: %v", e.Name(), err)
 	}
 	o.Thin = o.Thin || testing.Short()
-	s := newSuite(e, o)
+	s := newSuite(t, e, o)
+	if s == nil {
+		return
+	}
 	t.Run("contract", func(t *testing.T) { s.contract(t) })
 	t.Run("ops", func(t *testing.T) {
 		for _, op := range s.ops() {
@@ -100,7 +106,10 @@ func Run(t *testing.T, e executors.Executor, o Options) {
 // available.
 func Check(t TB, e executors.Executor, o Options) {
 	t.Helper()
-	s := newSuite(e, o)
+	s := newSuite(t, e, o)
+	if s == nil {
+		return
+	}
 	s.contract(t)
 	for _, op := range s.ops() {
 		s.op(t, op)
@@ -112,10 +121,24 @@ func Check(t TB, e executors.Executor, o Options) {
 type suite struct {
 	e      executors.Executor
 	o      Options
+	q      executors.Queue // of an accelerator, else nil
 	claims claims
 }
 
-func newSuite(e executors.Executor, o Options) *suite { return &suite{e: e, o: o} }
+// newSuite reports an accelerator that has no queue, and returns nil.
+func newSuite(t TB, e executors.Executor, o Options) *suite {
+	t.Helper()
+	s := &suite{e: e, o: o}
+	if a, ok := e.(executors.Accelerator); ok {
+		q, err := a.Queue()
+		if err != nil || q == nil {
+			t.Errorf("%s: no queue (%v)", e.Name(), err)
+			return nil
+		}
+		s.q = q
+	}
+	return s
+}
 
 // ops lists the ops to test: all that compute, at sizes that are known beforehand.
 func (s *suite) ops() []ir.Op {

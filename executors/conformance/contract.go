@@ -12,20 +12,23 @@ import (
 	"jitc/ir/tensor"
 )
 
+// check is one test of the contract.
+type check struct {
+	name string
+	run  func() error
+}
+
 // contract tests what does not depend on an op.
 func (s *suite) contract(t TB) {
 	t.Helper()
-	for _, check := range []struct {
-		name string
-		run  func() error
-	}{
+	for _, check := range append([]check{
 		{"names", s.checkNames},
 		{"structural values", s.checkStructural},
 		{"claims", s.checkClaims},
 		{"cancelled compilation", s.checkCancelled},
 		{"missing sizes", s.checkMissingSizes},
 		{"description", s.checkInfo},
-	} {
+	}, s.queueChecks()...) {
 		if err := check.run(); err != nil {
 			t.Errorf("%s: %s: %v", s.e.Name(), check.name, err)
 		}

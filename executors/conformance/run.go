@@ -102,14 +102,14 @@ func (s *suite) runAt(c testCase, k executors.Kernel, sizes map[string]int64, se
 	if err := checkAssumes(l, sizes); err != nil {
 		return err
 	}
-	first, err := launch(l, args, want, serial{}, 0, 0x5A)
+	first, err := s.launch(l, args, want, serial{}, 0, 0x5A)
 	if err != nil {
 		return err
 	}
 	if err := s.compare(c, first, want, scale); err != nil {
 		return err
 	}
-	again, err := launch(l, args, want, crew(2), 1, 0xC3)
+	again, err := s.launch(l, args, want, crew(2), 1, 0xC3)
 	if err != nil {
 		return err
 	}
@@ -193,10 +193,9 @@ func (s *suite) compare(c testCase, got, want []*tensor.Tensor, scale float64) e
 
 // launch runs once on copies of args: aligned to 64 bytes plus shift elements,
 // results filled with a byte before. It checks that the run wrote its results
-// only.
-func launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers, shift int, garbage byte) (results []*tensor.Tensor, err error) {
+// only. Buffers of an accelerator are copied to its memory and back.
+func (s *suite) launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers, shift int, garbage byte) (results []*tensor.Tensor, err error) {
 	var slabs []*slab
-	var bufs [][]byte
 	for i, t := range append(append([]*tensor.Tensor{}, args...), like...) {
 		size := t.DType().Size()
 		sl := newSlab(t.NumElements()*size, shift*size)
@@ -205,32 +204,62 @@ func launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers
 			data, _ := t.Contiguous().Bytes()
 			copy(sl.bytes(), data)
 		}
-		slabs, bufs = append(slabs, sl), append(bufs, sl.bytes())
+		slabs = append(slabs, sl)
 	}
 	scratch := newSlab(l.ScratchBytes(w.Workers()), 0)
 	scratch.set(garbage)
-	if err := runLaunch(l, bufs, scratch.bytes(), w); err != nil {
+	if err := s.runOn(l, append(slabs[:len(slabs):len(slabs)], scratch), w); err != nil {
 		return nil, err
 	}
 	if err := scratch.check("the scratch memory"); err != nil {
 		return nil, err
 	}
+	if err := checkSlabs(slabs, args); err != nil {
+		return nil, err
+	}
+	return resultTensors(slabs[len(args):], like)
+}
+
+// checkSlabs: operands are as they were, and nothing around buffers was written.
+func checkSlabs(slabs []*slab, args []*tensor.Tensor) error {
 	for i, sl := range slabs {
 		if i >= len(args) {
 			if err := sl.check(fmt.Sprintf("result %d", i-len(args))); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
 		data, _ := args[i].Contiguous().Bytes()
 		if !bytes.Equal(sl.bytes(), data) {
-			return nil, fmt.Errorf("operand %d was modified", i)
+			return fmt.Errorf("operand %d was modified", i)
 		}
 		if err := sl.check(fmt.Sprintf("operand %d", i)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return resultTensors(slabs[len(args):], like)
+	return nil
+}
+
+// runOn runs a launch on slabs, the last of which is its scratch.
+func (s *suite) runOn(l executors.Launch, slabs []*slab, w executors.Workers) error {
+	mems := slabs
+	if s.q != nil {
+		copies, err := toDevice(s.q, slabs)
+		defer freeAll(s.q, copies)
+		if err != nil {
+			return err
+		}
+		mems = copies
+	}
+	last := len(mems) - 1
+	bufs := make([][]byte, last)
+	for i := range bufs {
+		bufs[i] = mems[i].bytes()
+	}
+	if err := runLaunch(l, bufs, mems[last].bytes(), w); err != nil || s.q == nil {
+		return err
+	}
+	return fromDevice(s.q, slabs, mems)
 }
 
 func runLaunch(l executors.Launch, bufs [][]byte, scratch []byte, w executors.Workers) (err error) {
@@ -288,7 +317,7 @@ func (s *suite) repeat(c testCase, l executors.Launch, args, like, want []*tenso
 			if i%2 == 1 {
 				w = crew(3)
 			}
-			got, err := launch(l, args, like, w, i%2, byte(i))
+			got, err := s.launch(l, args, like, w, i%2, byte(i))
 			if err == nil {
 				err = sameBits(got, want, "several goroutines at once")
 			}
@@ -310,7 +339,7 @@ func (s *suite) repeat(c testCase, l executors.Launch, args, like, want []*tenso
 	if err != nil {
 		return err
 	}
-	got, err := launch(second, args, like, serial{}, 0, 0)
+	got, err := s.launch(second, args, like, serial{}, 0, 0)
 	if err != nil {
 		return err
 	}

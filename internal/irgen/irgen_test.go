@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/ir"
+	"jitc/ir/tensor"
 )
 
 func TestFunctionsVerifyAndEvaluate(t *testing.T) {
@@ -39,4 +40,22 @@ func TestEqualSeedsGiveEqualFunctions(t *testing.T) {
 	assert.Equal(t, text(), text())
 	other := Func(rand.New(rand.NewPCG(3, 5)), Options{Surface: true}).String()
 	assert.NotEqual(t, text(), other)
+}
+
+func TestSeeded(t *testing.T) {
+	for seed := range uint64(20) {
+		rng, f := Seeded(seed)
+		_, g := Seeded(seed)
+		require.Equal(t, f.String(), g.String())
+		require.NoError(t, ir.Verify(f, ir.Surface))
+		for turn := range 2 {
+			sizes := SizesAt(rng, f, turn)
+			for _, a := range Args(rng, f, sizes) {
+				s := Strided(rng, a)
+				require.Nil(t, tensor.Compare(s, a, tensor.Exact))
+			}
+			_, err := ir.Eval(f, Args(rng, f, sizes), sizes)
+			require.NoError(t, err)
+		}
+	}
 }

@@ -30,7 +30,7 @@ func TestBindRefusesOldDrivers(t *testing.T) {
 	lib.answers["cuDriverGetVersion"] = func(args []uintptr) int { put(args[0], int32(11020)); return 0 }
 	_, err := bind(lib)
 	require.ErrorIs(t, err, ErrTooOld)
-	assert.ErrorContains(t, err, "it supports CUDA 11.2, needed is CUDA 11.4 or later")
+	assert.ErrorContains(t, err, "it supports CUDA 11.2, needed is CUDA 11.8 or later")
 
 	lib.absent["cuGraphInstantiateWithFlags"] = true
 	_, err = bind(lib)

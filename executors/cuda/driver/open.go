@@ -7,9 +7,9 @@ import (
 	"unsafe"
 )
 
-// MinVersion is the oldest CUDA version whose driver will do: it reads the PTX that
-// is emitted for sm_80 (PTX 7.4), and instantiates graphs with flags.
-const MinVersion = 11040
+// MinVersion is the oldest CUDA version whose driver will do: it reads PTX 7.8, and
+// instantiates graphs with flags.
+const MinVersion = 11080
 
 // Open finds the driver of this machine and initialises it. The answer is found
 // once. An error wraps ErrNotFound (no library), ErrTooOld (a driver before

@@ -1,0 +1,75 @@
+package cuda_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jitc/executors"
+	"jitc/executors/cuda"
+	"jitc/executors/cuda/driver/fake"
+	"jitc/ir"
+	"jitc/ir/tensor"
+)
+
+// hopper is a device with warp-group products.
+var hopper = fake.Config{Major: 9, Minor: 0, Multiprocessors: 4, SharedPerBlock: 227 << 10}
+
+// Who asks for warp-group products gets them, and the same results.
+func TestWarpGroupProducts(t *testing.T) {
+	const text = `func @big(%a: bf16[512,256], %b: bf16[512,256]) -> bf16[512,512] {
+  %0: bf16[512,512] = dot_general(%a, %b) {lhs_contract=[1], rhs_contract=[1]}
+  return %0
+}`
+	whole := func(seed uint64) *tensor.Tensor {
+		x, err := tensor.Generate(tensor.Rule{Kind: "normal", Std: 1, Seed: seed}, tensor.BF16, []int{512, 256})
+		require.NoError(t, err)
+		return x
+	}
+	args := []*tensor.Tensor{whole(1), whole(2)}
+	want, err := ir.Eval(parse(t, text), args, nil)
+	require.NoError(t, err)
+	for _, wgmma := range []bool{false, true} {
+		d := fake.New(hopper)
+		e := cuda.New(d, 0, cuda.Options{Wgmma: wgmma})
+		k, err := e.Compile(context.Background(), parse(t, text), executors.Options{Dumps: true})
+		require.NoError(t, err)
+		code, _ := k.Dump("ptx")
+		if wgmma {
+			assert.Contains(t, code, "wgmma.mma_async")
+			assert.Contains(t, code, ".target sm_90a\n")
+		} else {
+			assert.NotContains(t, code, "wgmma")
+		}
+		got := runOn(t, e, k, args, want[0])
+		assert.Nil(t, tensor.Compare(got, want[0], tensor.Tolerance{Abs: 1e-2, Rel: 1e-2}))
+		require.NoError(t, e.Close())
+	}
+}
+
+// runOn runs a kernel of static sizes on a device.
+func runOn(t *testing.T, e *cuda.Executor, k executors.Kernel, args []*tensor.Tensor, like *tensor.Tensor) *tensor.Tensor {
+	t.Helper()
+	q, err := e.Queue()
+	require.NoError(t, err)
+	alloc := func(n int) []byte {
+		mem, err := q.Alloc(n)
+		require.NoError(t, err)
+		return mem
+	}
+	var bufs [][]byte
+	for _, a := range args {
+		host, _ := a.Bytes()
+		bufs = append(bufs, alloc(len(host)))
+		require.NoError(t, q.Upload(bufs[len(bufs)-1], host))
+	}
+	out := tensor.New(like.DType(), like.Shape()...)
+	host, _ := out.Bytes()
+	bufs = append(bufs, alloc(len(host)))
+	l := bind(t, k, nil)
+	require.NoError(t, l.Run(bufs, alloc(l.ScratchBytes(1)), nil))
+	require.NoError(t, q.Download(host, bufs[len(bufs)-1]))
+	return out
+}
