@@ -100,7 +100,8 @@ func (a *app) root() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageOf(cmd, err) })
 	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
-		a.guardsCommand(), a.sizesCommand(), a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.versionCommand())
+		a.guardsCommand(), a.sizesCommand(), a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.cacheCommand(),
+		a.versionCommand())
 	return root
 }
 
@@ -108,7 +109,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	e := &usageError{msg: "unknown command " + quote(args[0]), hint: "jitc --help lists the commands"}
+	e := &usageError{msg: "unknown command " + quote(args[0]), hint: cmd.CommandPath() + " --help lists the commands"}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		e.hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}

@@ -30,10 +30,11 @@ their kernels, and at given sizes the memory plan's totals.
 where the stage is a function:
 
   trace       as given                 loops  loop nests of every kernel
-  passes      after every pass         asm    machine code of every kernel
-  a pass      after that pass          plan   the memory plan (needs all sizes)
-  canonical   after all passes         all    all of these
-  fused       divided into regions
+  passes      after every pass         ptx    what kernels for NVIDIA GPUs are
+  a pass      after that pass                 assembled from
+  canonical   after all passes         asm    machine code of every kernel
+  fused       divided into regions     plan   the memory plan (needs all sizes)
+                                       all    all of these
 
 Where data decides sizes of the trace, the program is several segments that run
 one after the other; each is reported, and dumped, under a heading that says
@@ -51,7 +52,7 @@ const compileExample = `  jitc compile mlp.trace
   jitc compile mlp.trace --bucket B=pow2`
 
 // stageDumps are the dumps besides those of single passes, in order.
-var stageDumps = []string{"trace", "passes", "canonical", "fused", "loops", "asm", "plan"}
+var stageDumps = []string{"trace", "passes", "canonical", "fused", "loops", "ptx", "asm", "plan"}
 
 func (a *app) compileCommand() *cobra.Command {
 	f := &compileFlags{}
@@ -63,7 +64,7 @@ func (a *app) compileCommand() *cobra.Command {
 	f.engine.addBuckets(cmd)
 	f.engine.add(cmd)
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, asm, plan, all, or a pass ("+strings.Join(passes.Names(), ", ")+")")
+	fl.StringSliceVar(&f.dump, "dump", nil, "print `STAGE`s: trace, passes, canonical, fused, loops, ptx, asm, plan, all, or a pass ("+strings.Join(passes.Names(), ", ")+")")
 	fl.StringVar(&f.out, "out", "", "write each dump to a file in `DIR`, which is made")
 	fl.BoolVar(&f.each, "each", false, "list every region, not only the distinct kernels")
 	return cmd

@@ -31,7 +31,10 @@ func (c *compiledTrace) dumps(stages []string, source string) ([]dump, error) {
 			}
 		case "canonical":
 			out = append(out, dump{Stage: s, File: "canonical.trace", Text: c.Canonical.String()})
-		case "fused", "loops", "asm", "plan":
+		case "fused", "loops", "ptx", "asm", "plan":
+			if s == "ptx" && len(stages) > 1 && !c.hasDump(s) {
+				continue // only who asks for it alone is told that there is none
+			}
 			parts, err := c.segmentDumps(s, len(stages) > 1)
 			if err != nil {
 				return nil, err
@@ -73,6 +76,20 @@ func (c *compiledTrace) segmentDumps(stage string, among bool) ([]dump, error) {
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// hasDump reports whether some kernel has a stage.
+func (c *compiledTrace) hasDump(stage string) bool {
+	for _, s := range c.segments() {
+		for _, step := range s.Steps() {
+			if step.Kernel != nil {
+				if _, ok := step.Kernel.Dump(stage); ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // kernelDump is a stage of every distinct kernel.

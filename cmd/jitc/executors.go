@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +18,8 @@ type executorReport struct {
 	Name      string `json:"name"`
 	Device    string `json:"device"`
 	Available bool   `json:"available"`
-	Why       string `json:"why,omitempty"` // it is not available
+	Why       string `json:"why,omitempty"`  // it is not available
+	Hint      string `json:"hint,omitempty"` // what would make it available
 	Features  string `json:"features,omitempty"`
 }
 
@@ -36,7 +40,9 @@ func (a *app) executorsCommand() *cobra.Command {
 		Use: "executors", Short: "List the executors and what they run on", Long: executorsLong,
 		Example: "  jitc executors\n  jitc run mlp.trace --dim B=8 --executors reference", Args: files(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			a.progress.start("asking for devices")
 			m := describeMachine(executors.All())
+			a.progress.stop()
 			if a.json {
 				a.writeJSON(m)
 			} else {
@@ -53,7 +59,8 @@ func describeMachine(list []executors.Executor) machineReport {
 	for _, x := range list {
 		r := executorReport{Name: x.Name(), Device: string(x.Device()), Available: true}
 		if err := x.Available(); err != nil {
-			r.Available, r.Why = false, err.Error()
+			r.Available = false
+			r.Why, r.Hint = whyAndHint(err)
 		}
 		if d, ok := x.(interface{ Features() string }); ok {
 			r.Features = d.Features()
@@ -63,6 +70,17 @@ func describeMachine(list []executors.Executor) machineReport {
 	return m
 }
 
+// hinted is an error text that ends with what to do about it.
+var hinted = regexp.MustCompile(`(?s)^(.*\S)\s+\(hint: (.*)\)\s*$`)
+
+// whyAndHint takes a reason and the hint in it apart.
+func whyAndHint(err error) (why, hint string) {
+	if m := hinted.FindStringSubmatch(err.Error()); m != nil {
+		return m[1], m[2]
+	}
+	return err.Error(), ""
+}
+
 func (a *app) writeMachine(m machineReport) {
 	fmt.Fprintf(a.out, "%s, %s\n", m.Platform, plural(m.Processors, "processor"))
 	for i, l := range wrap(m.Features, columns-12) {
@@ -70,12 +88,49 @@ func (a *app) writeMachine(m machineReport) {
 	}
 	fmt.Fprintln(a.out)
 	t := &table{head: []string{"executor", "device", "state", "detail"}}
+	at := detailColumn(m.Executors)
 	for _, x := range m.Executors {
-		state, detail := "available", x.Features
-		if !x.Available {
-			state, detail = "absent", x.Why
+		cells := []string{x.Name, x.Device, map[bool]string{true: "available", false: "absent"}[x.Available]}
+		for _, l := range wrapLines(x.detail(), columns-at) {
+			t.add(append(cells, l)...)
+			cells = []string{"", "", ""}
 		}
-		t.add(x.Name, x.Device, state, detail)
 	}
 	t.write(a.out, a.style)
+}
+
+// detailColumn is where the table's last column begins.
+func detailColumn(list []executorReport) int {
+	name, device := len("executor"), len("device")
+	for _, x := range list {
+		name, device = max(name, utf8.RuneCountInString(x.Name)), max(device, utf8.RuneCountInString(x.Device))
+	}
+	return min(name+device+len("available")+3*2, columns-20)
+}
+
+// wrapLines wraps each line of a text, and breaks words that are longer than that:
+// a path in a reason is to be read in full.
+func wrapLines(text string, width int) []string {
+	var out []string
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		for _, l := range wrap(line, width) {
+			r := []rune(l)
+			for ; len(r) > width; r = r[width:] {
+				out = append(out, string(r[:width]))
+			}
+			out = append(out, string(r))
+		}
+	}
+	return out
+}
+
+// detail is what is known of the executor, or why it is absent, then the hint.
+func (x *executorReport) detail() string {
+	if x.Available {
+		return x.Features
+	}
+	if x.Hint == "" {
+		return x.Why
+	}
+	return x.Why + "\nhint: " + x.Hint
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"jitc/executors"
 	"jitc/ir"
 	rt "jitc/runtime"
 )
@@ -21,6 +22,7 @@ type planReport struct {
 	Parameters    int              `json:"parameters"`
 	Results       int              `json:"results"`
 	Steps         int              `json:"steps"`
+	Devices       []rt.DevicePlan  `json:"devices,omitempty"`
 	Blocks        []planBlock      `json:"blocks"` // by first step
 }
 
@@ -33,7 +35,7 @@ type planBlock struct {
 
 func planOf(p *rt.Program, rec *rt.Recording) *planReport {
 	r := &planReport{Sizes: rec.Sizes, Arena: rec.Arena, Live: rec.Live, Scratch: rec.Scratch,
-		Steps: len(p.Steps), Blocks: []planBlock{}}
+		Steps: len(p.Steps), Devices: rec.Devices(), Blocks: []planBlock{}}
 	for _, v := range p.F.Params {
 		r.Parameters += bytesAt(v.Type, rec.Sizes)
 	}
@@ -104,8 +106,15 @@ func (r *planReport) text() string {
 		return b.String()
 	}
 	t := &table{head: []string{">step", "value", ">offset", ">bytes", "lives", "type"}}
+	if len(r.Devices) > 0 {
+		t.head = append(t.head, "on")
+	}
 	for _, x := range r.Blocks {
-		t.add(fmt.Sprint(x.First), clip(x.Name, 20), fmt.Sprint(x.Offset), fmt.Sprint(x.Bytes), fmt.Sprintf("%d-%d", x.First, x.Last), x.Type)
+		row := []string{fmt.Sprint(x.First), clip(x.Name, 20), fmt.Sprint(x.Offset), fmt.Sprint(x.Bytes), fmt.Sprintf("%d-%d", x.First, x.Last), x.Type}
+		if len(r.Devices) > 0 {
+			row = append(row, onText(x.Device))
+		}
+		t.add(row...)
 	}
 	b.WriteByte('\n')
 	t.write(&b, style{})
@@ -113,6 +122,9 @@ func (r *planReport) text() string {
 	r.picture(&b)
 	return b.String()
 }
+
+// onText names a device, or the host.
+func onText(device string) string { return orText(device, string(executors.CPU)) }
 
 // pictureIndent is the width of what stands beside the bars of the picture.
 const pictureIndent = 38
@@ -133,8 +145,13 @@ func (r *planReport) picture(w io.Writer) {
 	fmt.Fprintf(w, "bytes of the arena by step; a column is %s\n", unit)
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-14s %10s %10s  %s", "value", "from", "to", ruler(r.Steps, per)), " "))
 	blocks := slices.Clone(r.Blocks)
-	slices.SortStableFunc(blocks, func(a, b planBlock) int { return cmp.Compare(a.Offset, b.Offset) })
-	for _, x := range blocks {
+	slices.SortStableFunc(blocks, func(a, b planBlock) int {
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Offset, b.Offset))
+	})
+	for i, x := range blocks {
+		if len(r.Devices) > 0 && (i == 0 || x.Device != blocks[i-1].Device) {
+			fmt.Fprintf(w, "on %s\n", onText(x.Device))
+		}
 		bar := strings.Repeat(" ", x.First/per) + strings.Repeat("#", x.Last/per-x.First/per+1)
 		fmt.Fprintf(w, "%-14s %10s %10s  %s\n", clip(x.Name, 14), byteText(float64(x.Offset)), byteText(float64(x.Offset+x.Bytes)), bar)
 	}
@@ -155,6 +172,9 @@ func (r *planReport) summary(w io.Writer) {
 	t := &table{head: []string{"", ">", ""}, inset: 2}
 	t.add("arena", byteText(float64(r.Arena)), r.arenaText())
 	t.add("scratch", byteText(float64(r.Scratch)), "of the kernel that needs most")
+	for _, d := range r.Devices {
+		t.add(d.Device, byteText(float64(d.Arena)), fmt.Sprintf("arena there, with scratch; %s live at once", byteText(float64(d.Live))))
+	}
 	t.add("parameters", byteText(float64(r.Parameters)), "")
 	t.add("results", byteText(float64(r.Results)), "")
 	t.write(w, style{})

@@ -10,14 +10,15 @@ import (
 
 // statsReport is what an engine's only function did.
 type statsReport struct {
-	Function rt.CacheStats  `json:"function"`
-	Kernels  rt.KernelStats `json:"kernels"`
-	Arenas   rt.ArenaStats  `json:"arenas"`
+	Function rt.CacheStats    `json:"function"`
+	Kernels  rt.KernelStats   `json:"kernels"`
+	Arenas   rt.ArenaStats    `json:"arenas"`
+	Devices  []rt.DeviceArena `json:"devices,omitempty"`
 }
 
 func statsOf(e *jitc.Engine, fn *jitc.Function) *statsReport {
 	s := e.Stats()
-	return &statsReport{Function: fn.Stats(), Kernels: s.Kernels, Arenas: s.Arenas}
+	return &statsReport{Function: fn.Stats(), Kernels: s.Kernels, Arenas: s.Arenas, Devices: s.Devices}
 }
 
 func (a *app) writeStats(s *statsReport) {
@@ -37,6 +38,9 @@ func (a *app) writeStats(s *statsReport) {
 	count("recordings", int64(f.Recordings), "kept")
 	count("kernels", int64(s.Kernels.Kernels), fmt.Sprintf("%d hits, %d compiled in %s", s.Kernels.Hits, s.Kernels.Misses, timeText(s.Kernels.Compile)))
 	count("arenas", s.Arenas.Blocks, byteText(float64(s.Arenas.Lent+s.Arenas.Idle))+" in all")
+	for _, d := range s.Devices {
+		count(d.Device, d.Blocks, fmt.Sprintf("arenas of %s in all, tensors of %s", byteText(float64(d.Lent+d.Idle)), byteText(float64(d.Tensors))))
+	}
 	t.write(a.out, a.style)
 	for i := range f.Entries {
 		a.writeEntry(&f.Entries[i])
@@ -66,6 +70,12 @@ func (a *app) writeEntry(e *rt.EntryStats) {
 	}
 	a.item("code", byteText(float64(e.Code)))
 	a.item("keeps", fmt.Sprintf("%s, the largest with an arena of %s", plural(e.Recordings, "recording"), byteText(float64(e.Arena))))
+	for _, d := range e.Devices {
+		a.item("needs", fmt.Sprintf("%s on %s", byteText(float64(d.Arena)), d.Device))
+	}
+	for _, b := range e.Batches {
+		a.item("batch", fmt.Sprintf("steps %d-%d on %s: %s", b.First, b.Last, b.Device, orText(b.Unrecorded, "replayed")))
+	}
 	if e.Unrecorded != "" {
 		a.item("replays", e.Unrecorded)
 	}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jitc/executors"
+	"jitc/fusion"
+	"jitc/ir"
+)
+
+// device is an executor of a device that may be absent.
+type device struct {
+	name, features string
+	absent         error
+}
+
+func (d device) Name() string                 { return d.name }
+func (d device) Device() executors.Device     { return executors.Device(d.name + ":0") }
+func (d device) Available() error             { return d.absent }
+func (d device) Features() string             { return d.features }
+func (d device) Claim(*ir.Value) fusion.Claim { return fusion.Claim{} }
+func (d device) Compile(context.Context, *ir.Func, executors.Options) (executors.Kernel, error) {
+	return nil, &executors.UnsupportedError{Executor: d.name, Reason: "a test's"}
+}
+
+func TestAbsentExecutorsSayWhy(t *testing.T) {
+	path := "/usr/lib/x86_64-linux-gnu/a-very-long-folder-name-that-takes-more-than-a-line/libcuda.so.1"
+	list := []executors.Executor{
+		device{"cuda", "", errors.New("no CUDA driver: libcuda.so.1 not found (hint: install NVIDIA's driver, and in a container make it visible)")},
+		device{"cuda-of-another", "", errors.New("the driver is too old:\n  expected  12.0 or later\n  got       11.4 in " + path)},
+		device{"native", "x86-64 machine code", nil},
+		device{"reference", "", nil},
+	}
+	m := describeMachine(list)
+	require.Len(t, m.Executors, 4)
+	assert.Equal(t, executorReport{Name: "cuda", Device: "cuda:0", Why: "no CUDA driver: libcuda.so.1 not found",
+		Hint: "install NVIDIA's driver, and in a container make it visible"}, m.Executors[0])
+	assert.Empty(t, m.Executors[1].Hint)
+	var out, errs bytes.Buffer
+	a := newApp(nil, &out, &errs)
+	a.writeMachine(m)
+	require.NoError(t, a.out.Flush())
+	_, table, ok := strings.Cut(out.String(), "\n\n")
+	require.True(t, ok, out.String())
+	assert.Equal(t, `executor         device             state      detail
+cuda             cuda:0             absent     no CUDA driver: libcuda.so.1 not
+                                               found
+                                               hint: install NVIDIA's driver,
+                                               and in a container make it
+                                               visible
+cuda-of-another  cuda-of-another:0  absent     the driver is too old:
+                                               expected 12.0 or later
+                                               got 11.4 in
+                                               /usr/lib/x86_64-linux-gnu/a-very-
+                                               long-folder-name-that-takes-more-
+                                               than-a-line/libcuda.so.1
+native           native:0           available  x86-64 machine code
+reference        reference:0        available
+`, table)
+	for _, l := range strings.Split(out.String(), "\n") {
+		assert.LessOrEqual(t, utf8.RuneCountInString(l), columns, l)
+	}
+}
+
+func TestWhyAndHint(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"none":                      {"none", ""},
+		"none (hint: get one)":      {"none", "get one"},
+		"none\n(hint: get (some) )": {"none", "get (some) "},
+		"(hint: alone)":             {"(hint: alone)", ""},
+		"a (hint: b) and c":         {"a (hint: b) and c", ""},
+	} {
+		why, hint := whyAndHint(errors.New(text))
+		assert.Equal(t, want, [2]string{why, hint}, text)
+	}
+}
