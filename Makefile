@@ -1,4 +1,4 @@
-.PHONY: test golden bench check cross
+.PHONY: test golden bench gpu check cross
 
 test:            ## everything that must pass before a change lands
 	go test ./...
@@ -10,6 +10,12 @@ bench:           ## the figures of docs/BENCHMARKS.md
 	go test -run '^$$' -bench . -skip 'Call|Guards' -benchtime 60x .
 	go test -run '^$$' -bench 'CallAdd2x2|Guards300|CallParallel' -benchtime 300000x -count 5 .
 	go test -run '^$$' -bench Partition -benchtime 20x ./fusion
+
+gpu:             ## tests and figures of an NVIDIA GPU; see docs/HACKING.md for what it needs
+	go run ./cmd/jitc executors
+	go test -tags gpu -count 1 -run GPU . ./executors/cuda/...
+	go test -tags gpu -run '^$$' -bench Device -benchtime 25x -timeout 30m .
+	-python3 testdata/peers/peers.py
 
 check:           ## what the gate checks beside the tests
 	./.ci/run
