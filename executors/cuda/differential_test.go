@@ -274,7 +274,7 @@ func TestRandomProgramsOnTwoDevices(t *testing.T) {
 // With too little memory a call is right, or says that there is too little.
 func TestRandomProgramsInLittleMemory(t *testing.T) {
 	t.Parallel()
-	d := fake.New(fake.Config{Memory: 6 << 10, Eager: true})
+	d := fake.New(fake.Config{Memory: 2 << 10, Eager: true})
 	w := wayOn(t, d, cuda.Options{}, jitc.Options{}, all)
 	var sum spread.Tally
 	short, fine := 0, 0
