@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/ir/tensor"
 )
 
@@ -144,7 +145,7 @@ func TestFastMath(t *testing.T) {
 		})
 		m := compiled(t, k, small, Options{FastMath: true})
 		assert.Contains(t, m.Text(), ".approx.f32")
-		checkOn(t, forDevice(t, m), map[string]int64{"N": 100}, moderate, 1e-3, 0)
+		checkOn(t, forDevice(t, m), map[string]int64{"N": 100}, elements.Moderate, 1e-3, 0)
 	}
 }
 
@@ -207,7 +208,7 @@ func TestNarrowExhaustively(t *testing.T) {
 func values(dt tensor.DType, b []byte) []float32 {
 	out := make([]float32, len(b)/dt.Size())
 	for i := range out {
-		out[i] = float32(element(dt, b[i*dt.Size():]))
+		out[i] = float32(elements.Number(dt, b[i*dt.Size():]))
 	}
 	return out
 }
@@ -229,5 +230,11 @@ func exact(t *testing.T, k *codegen.Kernel, in, want []byte, from, to tensor.DTy
 	require.NoError(t, err)
 	got := make([]byte, len(want))
 	d.run(t, b, [][]byte{in, got}, 0)
-	requireClose(t, to, want, got, 0, k.Name)
+	elements.RequireClose(t, to, want, got, 0, k.Name)
+}
+
+// narrowed is x as an element of a type.
+func narrowed(dt tensor.DType, x float64) []byte {
+	b, _ := tensor.FloatScalar(dt, x).Bytes()
+	return b
 }

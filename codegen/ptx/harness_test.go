@@ -3,17 +3,14 @@ package ptx
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/codegen/ptx/sim"
 	"jitc/ir/dim"
-	"jitc/ir/tensor"
 )
 
 func sym(name string) dim.Expr { return dim.Sym(name) }
@@ -120,115 +117,15 @@ func checkOn(t testing.TB, d *onDevice, sizes map[string]int64, seed uint64, tol
 		if k.Bufs[i].Kind >= codegen.Row {
 			continue
 		}
-		want[i] = randomBytes(k.Bufs[i].DType, int(n), seed+uint64(i))
-		got[i] = alignedCopy(want[i])
+		want[i] = elements.Random(k.Bufs[i].DType, int(n), seed+uint64(i))
+		got[i] = elements.Copy(want[i])
 	}
 	require.NoError(t, codegen.Interpret(b, want))
 	stats := d.run(t, b, got, align)
 	for i := range want {
 		if k.Bufs[i].Kind == codegen.Output {
-			requireClose(t, k.Bufs[i].DType, want[i], got[i], tol, fmt.Sprintf("%s %v buffer %d", k.Name, sizes, i))
+			elements.RequireClose(t, k.Bufs[i].DType, want[i], got[i], tol, fmt.Sprintf("%s %v buffer %d", k.Name, sizes, i))
 		}
 	}
 	return stats
-}
-
-func alignedCopy(b []byte) []byte {
-	w := make([]uint64, len(b)/8+1)
-	out := unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), len(b))
-	copy(out, b)
-	return out
-}
-
-func requireClose(t testing.TB, dt tensor.DType, want, got []byte, tol float64, where string) {
-	t.Helper()
-	size := dt.Size()
-	for i := 0; i < len(want); i += size {
-		w, g := element(dt, want[i:]), element(dt, got[i:])
-		wb, gb := bitsOf(want[i:], size), bitsOf(got[i:], size)
-		same := wb == gb || w != w && g != g
-		if !same && tol > 0 && dt.IsFloat() {
-			same = math.Abs(w-g) <= tol*(1+math.Abs(w)) || w == g
-		}
-		if !same {
-			require.Fail(t, "wrong element", "%s: element %d of %d: want %v (%#x), got %v (%#x)", where, i/size, len(want)/size, w, wb, g, gb)
-		}
-	}
-}
-
-func bitsOf(b []byte, size int) uint64 {
-	v := uint64(0)
-	for i := range size {
-		v |= uint64(b[i]) << (8 * i)
-	}
-	return v
-}
-
-// element is an element as a number, good enough to tell NaN and measure distance.
-func element(dt tensor.DType, b []byte) float64 {
-	v := bitsOf(b, dt.Size())
-	switch dt {
-	case tensor.F64:
-		return math.Float64frombits(v)
-	case tensor.F32:
-		return float64(math.Float32frombits(uint32(v)))
-	case tensor.BF16:
-		return float64(tensor.BF16ToF32(uint16(v)))
-	case tensor.F16:
-		return float64(tensor.F16ToF32(uint16(v)))
-	case tensor.F8E4M3:
-		return float64(tensor.F8E4M3ToF32(uint8(v)))
-	case tensor.F8E5M2:
-		return float64(tensor.F8E5M2ToF32(uint8(v)))
-	}
-	return float64(int64(v))
-}
-
-// moderate is the first seed of inputs without odd values, for sums that would
-// cancel them in another order.
-const moderate = 1 << 40
-
-// randomBytes is n elements: mostly moderate numbers, with the type's odd values
-// among them for low seeds.
-func randomBytes(dt tensor.DType, n int, seed uint64) []byte {
-	r := rand.New(rand.NewPCG(seed, 7))
-	out := make([]byte, 0, n*dt.Size())
-	for range n {
-		v := randomElement(r, dt, seed < moderate)
-		for i := range dt.Size() {
-			out = append(out, byte(v>>(8*i)))
-		}
-	}
-	return alignedCopy(out)
-}
-
-var oddFloats = []float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(), 1e-40, -1e-42, 3e38, -3e38,
-	0x1p31, -0x1p31, 0x1p32, 0x1p63, -0x1p63, 0x1p64, 2147483583, 0.5, 1.5, 2.5, -0.5, 1e300, 5e-324}
-
-func randomElement(r *rand.Rand, dt tensor.DType, odd bool) uint64 {
-	odd = r.IntN(4) == 0 && odd
-	switch {
-	case dt == tensor.Bool:
-		return r.Uint64() & 1
-	case dt == tensor.F32 && odd:
-		return uint64(math.Float32bits(float32(oddFloats[r.IntN(len(oddFloats))])))
-	case dt == tensor.F32:
-		return uint64(math.Float32bits(float32(r.NormFloat64() * 3)))
-	case dt == tensor.F64 && odd:
-		return math.Float64bits(oddFloats[r.IntN(len(oddFloats))])
-	case dt == tensor.F64:
-		return math.Float64bits(r.NormFloat64() * 3)
-	case dt.IsInt() && odd:
-		return []uint64{0, 1, ^uint64(0), 1 << (8*dt.Size() - 1), 1<<(8*dt.Size()-1) - 1, 31, 32, 63, 64}[r.IntN(9)]
-	case dt.IsFloat() && odd:
-		return r.Uint64()
-	case dt.IsFloat():
-		return bitsOf(narrowed(dt, r.NormFloat64()), dt.Size())
-	}
-	return uint64(int64(r.IntN(40)) - 20)
-}
-
-func narrowed(dt tensor.DType, x float64) []byte {
-	b, _ := tensor.FloatScalar(dt, x).Bytes()
-	return b
 }

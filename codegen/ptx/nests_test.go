@@ -12,6 +12,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/ir/tensor"
 )
 
@@ -46,7 +47,7 @@ func TestRegions(t *testing.T) {
 			require.NoError(t, err)
 			d := forDevice(t, compiled(t, lowered(t, string(txtar.Parse(src).Files[0].Data)), small, Options{}))
 			for i, s := range all {
-				checkOn(t, d, s, moderate+uint64(i), 1e-4, 0)
+				checkOn(t, d, s, elements.Moderate+uint64(i), 1e-4, 0)
 			}
 		})
 	}
@@ -223,7 +224,7 @@ func TestColumns(t *testing.T) {
 		ds := widths(t, columnKernel(t, dt))
 		for _, s := range []sizes{{"N": 3, "C": 5}, {"N": 0, "C": 40}, {"N": 300, "C": 3}, {"N": 1000, "C": 33}, {"N": 17, "C": 200}, {"N": 3000, "C": 1}} {
 			for _, d := range ds {
-				checkOn(t, d, s, moderate, 0, 0)
+				checkOn(t, d, s, elements.Moderate, 0, 0)
 			}
 		}
 	}
@@ -331,7 +332,7 @@ func TestSumsAreReproducible(t *testing.T) {
 	d := forDevice(t, compiled(t, lowered(t, "func @s(%x: f32[N,C]) -> f32[N]\n  where N in [1, 4096], C in [1, 8192] {\n  %0: f32[N] = reduce_sum(%x) {axes=[1]}\n  return %0\n}"), small, Options{}))
 	b, err := codegen.Bind(d.m.Kernel, sizes{"N": 5, "C": 777})
 	require.NoError(t, err)
-	x := randomBytes(tensor.F32, 5*777, moderate)
+	x := elements.Random(tensor.F32, 5*777, elements.Moderate)
 	y, z := make([]byte, 20), make([]byte, 20)
 	d.run(t, b, [][]byte{x, y}, 0)
 	d.run(t, b, [][]byte{x, z}, 0)
@@ -373,6 +374,6 @@ func TestTemporaries(t *testing.T) {
 		p, err := m.Bind(b)
 		require.NoError(t, err)
 		assert.Zero(t, p.Scratch%256)
-		checkOn(t, forDevice(t, m), sizes{"N": n}, moderate, 1e-5, 0)
+		checkOn(t, forDevice(t, m), sizes{"N": n}, elements.Moderate, 1e-5, 0)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
@@ -30,7 +31,7 @@ func TestProducts(t *testing.T) {
 				m, n, k := sym("M"), sym("N"), sym("K")
 				for _, d := range widths(t, productKernel(t, c.a, c.b, c.out, turned, m, n, k)) {
 					for i, s := range []sizes{{"M": 5, "N": 7, "K": 3}, {"M": 1, "N": 64, "K": 96}, {"M": 70, "N": 48, "K": 33}, {"M": 3, "N": 3, "K": 0}, {"M": 0, "N": 3, "K": 4}} {
-						checkOn(t, d, s, moderate+uint64(i), c.tol, 0)
+						checkOn(t, d, s, elements.Moderate+uint64(i), c.tol, 0)
 					}
 				}
 			})
@@ -44,7 +45,7 @@ func TestProductsOfKnownSizes(t *testing.T) {
 	m := compiled(t, productKernel(t, tensor.BF16, tensor.BF16, tensor.F32, false, con(64), con(72), con(40)), small, Options{})
 	d := forDevice(t, m)
 	for _, align := range []int{0, 8} {
-		checkOn(t, d, nil, moderate, 1e-4, align)
+		checkOn(t, d, nil, elements.Moderate, 1e-4, align)
 	}
 	assert.NotEqual(t, []string{"_0_plain"}, entriesOf(t, m, nil, 256))
 	assert.LessOrEqual(t, strings.Count(m.Text(), ".visible .entry"), 3)

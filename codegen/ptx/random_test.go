@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/internal/irgen"
 	"jitc/ir"
 	"jitc/ir/dim"
@@ -318,7 +319,7 @@ func TestRandomRegions(t *testing.T) {
 			require.NoError(t, err)
 			m, err := Compile(legal, small, Options{})
 			require.NoError(t, err)
-			checkOn(t, forDevice(t, m), irgen.Sizes(rng, f), moderate+seed, 1e-4, 0)
+			checkOn(t, forDevice(t, m), irgen.Sizes(rng, f), elements.Moderate+seed, 1e-4, 0)
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/ir/tensor"
 )
 
@@ -41,7 +42,7 @@ func chain(t testing.TB, name string, f func(n *codegen.NestBuilder, x, r codege
 
 func TestGelu(t *testing.T) {
 	for _, n := range []int64{1, 15, 16, 100, 1000} {
-		check(t, gelu(t), map[string]int64{"N": n}, moderate, 1e-6, Options{})
+		check(t, gelu(t), map[string]int64{"N": n}, elements.Moderate, 1e-6, Options{})
 	}
 }
 

@@ -4,8 +4,6 @@ package x64
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -13,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/codegen/x64/asm"
 	"jitc/executors/native/exec"
 	"jitc/ir/dim"
-	"jitc/ir/tensor"
 )
 
 // targets are the processors that this machine can play.
@@ -151,8 +149,8 @@ func checkTarget(t *testing.T, name string, c *compiled, sizes map[string]int64,
 	want := make([][]byte, len(b.Lens))
 	for i, n := range b.Lens {
 		dt := c.k.Bufs[i].DType
-		inputs[i] = randomBytes(dt, int(n), seed+uint64(i))
-		want[i] = alignedCopy(inputs[i])
+		inputs[i] = elements.Random(dt, int(n), seed+uint64(i))
+		want[i] = elements.Copy(inputs[i])
 	}
 	require.NoError(t, codegen.Interpret(b, want))
 	for _, atEnd := range []bool{true, false} {
@@ -169,7 +167,7 @@ func checkTarget(t *testing.T, name string, c *compiled, sizes map[string]int64,
 				where := fmt.Sprintf("%s %s %v end=%v chunk=%d", c.k.Name, name, sizes, atEnd, points)
 				require.True(t, mem[i].intact(len(inputs[i]), atEnd), "%s: canary of buffer %d overwritten", where, i)
 				if kind := c.k.Bufs[i].Kind; kind == codegen.Output || kind == codegen.Input {
-					requireClose(t, c.k.Bufs[i].DType, want[i], bufs[i], tol, where)
+					elements.RequireClose(t, c.k.Bufs[i].DType, want[i], bufs[i], tol, where)
 				}
 			}
 			for i := range mem {
@@ -177,98 +175,4 @@ func checkTarget(t *testing.T, name string, c *compiled, sizes map[string]int64,
 			}
 		}
 	}
-}
-
-func alignedCopy(b []byte) []byte {
-	w := make([]uint64, len(b)/8+1)
-	out := unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), len(b))
-	copy(out, b)
-	return out
-}
-
-func requireClose(t *testing.T, dt tensor.DType, want, got []byte, tol float64, where string) {
-	t.Helper()
-	size := dt.Size()
-	for i := 0; i < len(want); i += size {
-		w, g := element(dt, want[i:]), element(dt, got[i:])
-		wb, gb := bitsOf(want[i:], size), bitsOf(got[i:], size)
-		same := wb == gb || w != w && g != g
-		if !same && tol > 0 && dt.IsFloat() {
-			same = math.Abs(w-g) <= tol*(1+math.Abs(w)) || w == g
-		}
-		if !same {
-			require.Fail(t, "wrong element", "%s: element %d of %d: want %v (%#x), got %v (%#x)", where, i/size, len(want)/size, w, wb, g, gb)
-		}
-	}
-}
-
-func bitsOf(b []byte, size int) uint64 {
-	v := uint64(0)
-	for i := range size {
-		v |= uint64(b[i]) << (8 * i)
-	}
-	return v
-}
-
-// element is an element as a number, good enough to tell NaN and measure distance.
-func element(dt tensor.DType, b []byte) float64 {
-	v := bitsOf(b, dt.Size())
-	switch dt {
-	case tensor.F64:
-		return math.Float64frombits(v)
-	case tensor.F32:
-		return float64(math.Float32frombits(uint32(v)))
-	case tensor.BF16:
-		return float64(tensor.BF16ToF32(uint16(v)))
-	case tensor.F16:
-		return float64(tensor.F16ToF32(uint16(v)))
-	case tensor.F8E4M3:
-		return float64(tensor.F8E4M3ToF32(uint8(v)))
-	case tensor.F8E5M2:
-		return float64(tensor.F8E5M2ToF32(uint8(v)))
-	}
-	return float64(int64(v))
-}
-
-// moderate is the first seed of inputs without odd values, for sums that would
-// cancel them in another order.
-const moderate = 1 << 40
-
-// randomBytes is n elements: mostly moderate numbers, with the type's odd values
-// among them for low seeds.
-func randomBytes(dt tensor.DType, n int, seed uint64) []byte {
-	r := rand.New(rand.NewPCG(seed, 7))
-	out := make([]byte, 0, n*dt.Size())
-	for range n {
-		v := randomElement(r, dt, seed < moderate)
-		for i := range dt.Size() {
-			out = append(out, byte(v>>(8*i)))
-		}
-	}
-	return alignedCopy(out)
-}
-
-var oddFloats = []float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(), 1e-40, -1e-42, 3e38, -3e38,
-	0x1p31, -0x1p31, 0x1p32, 0x1p63, -0x1p63, 0x1p64, 2147483583, 0.5, 1.5, 2.5, -0.5, 1e300, 5e-324}
-
-func randomElement(r *rand.Rand, dt tensor.DType, odd bool) uint64 {
-	odd = r.IntN(4) == 0 && odd
-	switch {
-	case dt == tensor.Bool:
-		return r.Uint64() & 1
-	case dt == tensor.F32 && odd:
-		return uint64(math.Float32bits(float32(oddFloats[r.IntN(len(oddFloats))])))
-	case dt == tensor.F32:
-		return uint64(math.Float32bits(float32(r.NormFloat64() * 3)))
-	case dt == tensor.F64 && odd:
-		return math.Float64bits(oddFloats[r.IntN(len(oddFloats))])
-	case dt == tensor.F64:
-		return math.Float64bits(r.NormFloat64() * 3)
-	case dt.IsFloat() || odd:
-		if odd && dt.IsInt() {
-			return []uint64{0, 1, ^uint64(0), 1 << (8*dt.Size() - 1), 1<<(8*dt.Size()-1) - 1, 31, 32, 63, 64}[r.IntN(9)]
-		}
-		return r.Uint64()
-	}
-	return uint64(int64(r.IntN(40)) - 20)
 }

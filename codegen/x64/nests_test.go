@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/elements"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
@@ -98,7 +99,7 @@ func TestLayerNorm(t *testing.T) {
 		c := compileKernel(t, layerNorm(t), f, Options{})
 		require.Equal(t, map[bool]int{true: 16, false: 8}[f.AVX512], c.codes[0].Stats.Lanes)
 		for _, s := range rowSizes {
-			checkTarget(t, name, c, map[string]int64{"N": s[0], "C": s[1]}, moderate, 1e-5)
+			checkTarget(t, name, c, map[string]int64{"N": s[0], "C": s[1]}, elements.Moderate, 1e-5)
 		}
 	}
 }
@@ -174,7 +175,7 @@ func TestReductionOrder(t *testing.T) {
 			bound, err := codegen.Bind(code.k, map[string]int64{"N": 5, "C": 1037})
 			require.NoError(t, err)
 			for _, points := range []int64{0, 1, 3000} {
-				bufs := [][]byte{randomBytes(tensor.F32, 5*1037, moderate), make([]byte, 20)}
+				bufs := [][]byte{elements.Random(tensor.F32, 5*1037, elements.Moderate), make([]byte, 20)}
 				code.run(bound, bufs, points)
 				if want == nil {
 					want = bufs[1]

@@ -80,21 +80,7 @@ func (e *Executor) Features() string {
 }
 
 // Claim takes every primitive; composites come back as their parts.
-func (e *Executor) Claim(v *ir.Value) fusion.Claim {
-	switch {
-	case v.Is(ir.Structural):
-		return fusion.Claim{Level: fusion.Refused, Why: "not a computation"}
-	case v.Is(ir.Dynamic):
-		return fusion.Claim{Level: fusion.Refused, Why: "its size depends on data: a chain of segments runs it"}
-	case v.Op.Composite():
-		return fusion.Claim{Level: fusion.Refused, Why: "computed through its decomposition"}
-	case v.Op == ir.OpConstant && v.Attrs.Has("data"):
-		return fusion.Claim{Level: fusion.Refused, Why: "constant data is an operand, not code"}
-	case v.Is(ir.Random) || v.Is(ir.Effect):
-		return fusion.Claim{Level: fusion.Refused, Why: "random and effectful ops have no loop nest"}
-	}
-	return fusion.Claim{Level: fusion.Fusible}
-}
+func (*Executor) Claim(v *ir.Value) fusion.Claim { return executors.ClaimLoops(v) }
 
 // Compile lowers the region and emits its code.
 func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Options) (executors.Kernel, error) {

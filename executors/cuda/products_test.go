@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,4 +73,20 @@ func runOn(t *testing.T, e *cuda.Executor, k executors.Kernel, args []*tensor.Te
 	require.NoError(t, l.Run(bufs, alloc(l.ScratchBytes(1)), nil))
 	require.NoError(t, q.Download(host, bufs[len(bufs)-1]))
 	return out
+}
+
+// Products of f32 are exact to rounding; only fast math rounds their operands to
+// tf32.
+func TestOnlyFastMathRoundsOperands(t *testing.T) {
+	e := cuda.New(fake.New(fake.Config{}), 0, cuda.Options{})
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	for _, fast := range []bool{false, true} {
+		k := compile(t, e, `func @product(%x: f32[512,512], %w: f32[512,512]) -> f32[512,512] {
+  %0: f32[512,512] = dot_general(%x, %w) {lhs_contract=[1], rhs_contract=[1]}
+  return %0
+}`, executors.Options{FastMath: fast})
+		code, ok := k.Dump("ptx")
+		require.True(t, ok)
+		assert.Equal(t, fast, strings.Contains(code, "tf32"))
+	}
 }
