@@ -90,6 +90,7 @@ var devices sync.Map // int -> *Executor
 //	JITC_CUDA_BLOCKING=on   waits for each, so that faults are told exactly
 //	JITC_CUDA_REUSE=off     allocates every block from the driver, for compute-sanitizer
 //	JITC_CUDA_WGMMA=on      Options.Wgmma
+//	JITC_CUDA_ASSEMBLER     ptxas: that program; driver: the driver, when it loads
 func At(dev int) *Executor {
 	e, _ := devices.LoadOrStore(dev, newExecutor(driver.Open, dev, optionsOfMachine))
 	return e.(*Executor)
@@ -105,9 +106,19 @@ func newExecutor(open func() (driver.API, error), dev int, options func() Option
 		probe: sync.OnceValues(func() (*machine, error) { return newMachine(open, dev) })}
 }
 
+// assemblers are the values of JITC_CUDA_ASSEMBLER.
+var assemblers = map[string]func() (driver.Assembler, error){
+	"ptxas":  driver.FindProgram,
+	"driver": func() (driver.Assembler, error) { return nil, errors.New("the driver assembles what it loads") },
+}
+
 func optionsOfMachine() Options {
 	o := Options{Cache: diskcache.Default()}
-	if a, err := driver.FindAssembler(); err == nil {
+	find, ok := assemblers[os.Getenv("JITC_CUDA_ASSEMBLER")]
+	if !ok {
+		find = driver.FindAssembler
+	}
+	if a, err := find(); err == nil {
 		o.Assembler = a
 	}
 	if os.Getenv("JITC_CUDA_GRAPHS") == "off" {

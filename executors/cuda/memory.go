@@ -121,6 +121,9 @@ func (m *memory) take(p driver.Ptr, class int) {
 
 // more allocates a block, giving idle ones back if it must. The context is current.
 func (m *memory) more(bytes, class int) (driver.Ptr, error) {
+	if bytes > m.q.m.memory { // drivers differ in what they call such a request
+		return 0, m.outOfMemory(bytes, driver.NewError("cuMemAlloc", driver.OutOfMemory, "more than the device has"))
+	}
 	p, err := m.raw(class)
 	if isOutOfMemory(err) {
 		if err := m.shrink(); err != nil {

@@ -98,12 +98,8 @@ func (p *program) function(q *queue, entry string, shared uint32) (driver.Functi
 	return p.code, p.allowShared(q, p.code, shared)
 }
 
-// sharedByDefault is the dynamic shared memory that a launch may have without
-// asking (CUDA C++ programming guide, 20.7).
-const sharedByDefault = 48 << 10
-
 func (p *program) allowShared(q *queue, f driver.Function, shared uint32) error {
-	if shared <= sharedByDefault {
+	if shared == 0 {
 		return nil
 	}
 	allowed, err := q.api.FunctionAttribute(f, driver.AttrDynamicShared)

@@ -48,7 +48,12 @@ func newQueue(m *machine, o Options) (*queue, error) {
 		return nil, err
 	}
 	if err = q.enter(); err == nil {
-		q.stream, err = q.api.NewStream()
+		if m.pools { // else each wait empties the pool, and the next block is mapped anew
+			err = q.api.KeepPool(m.dev, m.memory/4)
+		}
+		if err == nil {
+			q.stream, err = q.api.NewStream()
+		}
 		q.leave()
 	}
 	if err != nil {

@@ -299,3 +299,17 @@ func TestClosed(t *testing.T) {
 	require.EqualError(t, err, "cuda:0 is closed")
 	require.EqualError(t, q.Sync(), "cuda:0 is closed")
 }
+
+// What is larger than the device is refused without asking the driver, and costs
+// none of the idle memory.
+func TestMoreThanTheDevice(t *testing.T) {
+	e, d := newExecutor(t, fake.Config{Memory: 1 << 20}, cuda.Options{})
+	q := queueOf(t, e)
+	before := d.Count("AllocAsync")
+	_, err := q.Alloc(1<<20 + 1)
+	var short *cuda.OutOfMemoryError
+	require.ErrorAs(t, err, &short)
+	require.Equal(t, []int{1<<20 + 1, 1 << 20}, []int{short.Asked, short.Total})
+	require.ErrorIs(t, err, &driver.Error{Code: driver.OutOfMemory})
+	require.Equal(t, before, d.Count("AllocAsync"))
+}

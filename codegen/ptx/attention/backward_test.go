@@ -183,4 +183,8 @@ func TestBackwardUnsupported(t *testing.T) {
 	e.sizes.GradK.Row = 65
 	_, err := BindBackward(e.p, 80, e.sizes)
 	assert.ErrorContains(t, err, "strides of dk: expected multiples of 8 elements, got 65")
+	e = newGradExample(Problem{DType: tensor.F16, HeadDim: 64, ValueDim: 64}, []int{2}, 3, 3, 1)
+	e.sizes.Lead[0], e.sizes.Queries = 1<<28, 10 // their numbers take 32 bits, those of tiles do not
+	_, err = BindBackward(e.p, 80, e.sizes)
+	assert.ErrorContains(t, err, "expected fewer than 2**31 queries")
 }

@@ -55,8 +55,9 @@ func (p Problem) gradPlan(s GradSizes) (*Plan, error) {
 	lead := s.Lead[0] * s.Lead[1] * s.Lead[2]
 	t := p.gradTile()
 	queryTiles, keyTiles := divUp(s.Queries, t.rows(p)), divUp(s.Keys, t.rows(p))
-	if n := max(keyTiles, divUp(s.Queries, combineWarps)); n > 0 && lead > math.MaxInt32/n {
-		return nil, fmt.Errorf("attention: sizes: expected fewer than 2**31 tiles, got %d leading indices of %d queries and %d keys",
+	// The entry of delta numbers queries in 32 bits.
+	if n := max(keyTiles, s.Queries); n > 0 && lead > math.MaxInt32/n {
+		return nil, fmt.Errorf("attention: sizes: expected fewer than 2**31 queries, and tiles of keys, got %d leading indices of %d queries and %d keys",
 			lead, s.Queries, s.Keys)
 	}
 	block := backwardParams.block()

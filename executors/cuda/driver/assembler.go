@@ -34,6 +34,9 @@ func (e *AssemblyError) Error() string {
 // looked for; the driver assembles as well, where a module is loaded.
 func FindAssembler() (Assembler, error) { return assemblerOnce() }
 
+// FindProgram finds the program ptxas on PATH.
+func FindProgram() (Assembler, error) { return findProgram("ptxas") }
+
 var assemblerOnce = sync.OnceValues(func() (Assembler, error) {
 	a, err := findInProcess()
 	if err == nil {

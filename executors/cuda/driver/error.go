@@ -27,7 +27,9 @@ const (
 	NoBinaryForGPU     = 209
 	ECCUncorrectable   = 214
 	InvalidPTX         = 218
+	NVLinkFailed       = 220
 	UnsupportedPTX     = 222
+	Contained          = 226
 	InvalidHandle      = 400
 	IllegalState       = 401
 	NotFound           = 500
@@ -70,6 +72,8 @@ var results = map[int]struct {
 	NoBinaryForGPU:     {"NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device", false},
 	ECCUncorrectable:   {"ECC_UNCORRECTABLE", "uncorrectable ECC error encountered", true},
 	InvalidPTX:         {"INVALID_PTX", "a PTX JIT compilation failed", false},
+	NVLinkFailed:       {"NVLINK_UNCORRECTABLE", "uncorrectable NVLink error detected during the execution", true},
+	Contained:          {"CONTAINED", "invalid access of peer GPU memory over nvlink or a hardware error", true},
 	UnsupportedPTX:     {"UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain", false},
 	InvalidHandle:      {"INVALID_HANDLE", "invalid resource handle", false},
 	IllegalState:       {"ILLEGAL_STATE", "the operation cannot be performed in the present state", false},
