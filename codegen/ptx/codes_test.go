@@ -9,28 +9,9 @@ import (
 
 	"jitc/codegen"
 	"jitc/codegen/internal/elements"
+	"jitc/codegen/internal/kernels"
 	"jitc/ir/tensor"
 )
-
-// pointwise is y[i] = f(a[i], b[i], c[i]) with operands of the given element types.
-func pointwise(t testing.TB, name string, in []tensor.DType, out tensor.DType, f func(n *codegen.NestBuilder, args []codegen.Val) codegen.Val) *codegen.Kernel {
-	b := codegen.NewKernel(name)
-	var bufs []int
-	for i, dt := range in {
-		bufs = append(bufs, b.Buffer(codegen.Input, string(rune('a'+i)), dt, sym("N")))
-	}
-	y := b.Buffer(codegen.Output, "y", out, sym("N"))
-	n := b.Nest([]codegen.Axis{{Name: "i", Extent: sym("N")}}, 1)
-	n.Once()
-	var args []codegen.Val
-	for _, buf := range bufs {
-		args = append(args, n.Load(codegen.At(buf, 1)))
-	}
-	n.Store(codegen.At(y, 1), f(n, args))
-	k, err := b.Build()
-	require.NoError(t, err)
-	return k
-}
 
 func checkLengths(t testing.TB, k *codegen.Kernel, tol float64) {
 	t.Helper()
@@ -71,7 +52,7 @@ func TestCodes(t *testing.T) {
 						out = tensor.Bool
 					}
 					in := []tensor.DType{dt, dt, dt}[:c.Arity()]
-					checkLengths(t, pointwise(t, c.String(), in, out, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.Op(c, a...) }), 0)
+					checkLengths(t, kernels.Pointwise(t, c.String(), in, out, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.Op(c, a...) }), 0)
 				})
 			}
 		}
@@ -97,7 +78,7 @@ func TestEveryCodeIsSpelledOrExpanded(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	for _, dt := range allTypes {
-		k := pointwise(t, "select", []tensor.DType{tensor.Bool, dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, "select", []tensor.DType{tensor.Bool, dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			return n.Op(codegen.Select, a[0], a[1], a[2])
 		})
 		checkLengths(t, k, 0)
@@ -108,7 +89,7 @@ func TestSelect(t *testing.T) {
 func TestCasts(t *testing.T) {
 	for _, from := range allTypes {
 		for _, to := range allTypes {
-			k := pointwise(t, "cast_"+from.String()+"_"+to.String(), []tensor.DType{from}, to, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+			k := kernels.Pointwise(t, "cast_"+from.String()+"_"+to.String(), []tensor.DType{from}, to, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 				return n.To(codegen.Cast, to, a[0])
 			})
 			checkLengths(t, k, 0)
@@ -117,13 +98,13 @@ func TestCasts(t *testing.T) {
 }
 
 func TestBitsAndScale2(t *testing.T) {
-	k := pointwise(t, "bits", []tensor.DType{tensor.F32, tensor.F64}, tensor.I64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	k := kernels.Pointwise(t, "bits", []tensor.DType{tensor.F32, tensor.F64}, tensor.I64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		lo := n.To(codegen.Cast, tensor.I64, n.To(codegen.Bits, tensor.U32, a[0]))
 		return n.Op(codegen.Xor, lo, n.To(codegen.Bits, tensor.I64, a[1]))
 	})
 	checkLengths(t, k, 0)
 	for _, dt := range floatTypes {
-		k := pointwise(t, "scale2", []tensor.DType{dt, tensor.I16}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, "scale2", []tensor.DType{dt, tensor.I16}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			return n.Op(codegen.Scale2, a[0], n.To(codegen.Cast, dt, a[1]))
 		})
 		checkLengths(t, k, 0)
@@ -131,7 +112,7 @@ func TestBitsAndScale2(t *testing.T) {
 }
 
 func TestRcpE(t *testing.T) {
-	k := pointwise(t, "rcp", []tensor.DType{tensor.U8}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	k := kernels.Pointwise(t, "rcp", []tensor.DType{tensor.U8}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		return n.Op(codegen.RcpE, n.Op(codegen.Add, n.To(codegen.Cast, tensor.F32, a[0]), n.ConstF32(0.25)))
 	})
 	checkLengths(t, k, 1.0/2048)
@@ -140,7 +121,7 @@ func TestRcpE(t *testing.T) {
 // TestFastMath: approximate instructions are used, and are near.
 func TestFastMath(t *testing.T) {
 	for _, c := range []codegen.Code{codegen.Exp, codegen.Exp2, codegen.Sin, codegen.Cos, codegen.Tanh, codegen.Log2, codegen.Rsqrt} {
-		k := pointwise(t, c.String(), []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, c.String(), []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			return n.Op(c, n.Op(codegen.Add, n.Op(codegen.Abs, a[0]), n.ConstF32(0.5)))
 		})
 		m := compiled(t, k, small, Options{FastMath: true})
@@ -155,14 +136,14 @@ func TestNarrow(t *testing.T) {
 		t.Run(dt.String(), func(t *testing.T) {
 			wide := codegen.ComputeType(dt)
 			id := func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }
-			checkLengths(t, pointwise(t, "copy", []tensor.DType{dt}, dt, id), 0)
-			checkLengths(t, pointwise(t, "load", []tensor.DType{dt}, wide, id), 0)
-			checkLengths(t, pointwise(t, "store", []tensor.DType{wide}, dt, id), 0)
+			checkLengths(t, kernels.Pointwise(t, "copy", []tensor.DType{dt}, dt, id), 0)
+			checkLengths(t, kernels.Pointwise(t, "load", []tensor.DType{dt}, wide, id), 0)
+			checkLengths(t, kernels.Pointwise(t, "store", []tensor.DType{wide}, dt, id), 0)
 			if dt != tensor.Bool {
-				checkLengths(t, pointwise(t, "round", []tensor.DType{wide}, wide, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(dt, a[0]) }), 0)
+				checkLengths(t, kernels.Pointwise(t, "round", []tensor.DType{wide}, wide, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(dt, a[0]) }), 0)
 			}
 			// in runs of two
-			checkLengths(t, pointwise(t, "beside", []tensor.DType{dt, tensor.F64}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+			checkLengths(t, kernels.Pointwise(t, "beside", []tensor.DType{dt, tensor.F64}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 				return n.Op(codegen.Select, n.Op(codegen.Lt, a[1], n.ConstF64(0)), a[0], n.To(codegen.Cast, wide, n.ConstI(tensor.I32, 1)))
 			}), 0)
 		})
@@ -182,7 +163,7 @@ func TestNarrowExhaustively(t *testing.T) {
 				}
 			}
 			floats := values(dt, patterns)
-			load := pointwise(t, "load", []tensor.DType{dt}, tensor.F32, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] })
+			load := kernels.Pointwise(t, "load", []tensor.DType{dt}, tensor.F32, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] })
 			exact(t, load, patterns, words32(floats), dt, tensor.F32)
 
 			var in []float32
@@ -199,7 +180,7 @@ func TestNarrowExhaustively(t *testing.T) {
 			for _, x := range in {
 				want = append(want, narrowed(dt, float64(x))...)
 			}
-			store := pointwise(t, "store", []tensor.DType{tensor.F32}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] })
+			store := kernels.Pointwise(t, "store", []tensor.DType{tensor.F32}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] })
 			exact(t, store, words32(in), want, tensor.F32, dt)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"jitc/codegen"
 	"jitc/codegen/internal/elements"
+	"jitc/codegen/internal/kernels"
 	"jitc/ir/tensor"
 )
 
@@ -286,7 +287,7 @@ func TestWideAccesses(t *testing.T) {
 		{dt: tensor.F32, n: 4099, wide: 3 * 1024},
 		{dt: tensor.F32, n: 4096, align: 8},
 	} {
-		k := pointwise(t, "add", []tensor.DType{c.dt, c.dt}, c.dt, add)
+		k := kernels.Pointwise(t, "add", []tensor.DType{c.dt, c.dt}, c.dt, add)
 		stats := checkOn(t, forDevice(t, compiled(t, k, small, Options{})), sizes{"N": c.n}, 1, 0, c.align)
 		assert.Equal(t, c.wide, stats.Vec128, "%s of %d, alignment %d", c.dt, c.n, c.align)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/kernels"
 	"jitc/executors/native/exec"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
@@ -252,7 +253,7 @@ func TestManyPointers(t *testing.T) {
 
 // TestNonTemporal stores past the caches where it is aligned.
 func TestNonTemporal(t *testing.T) {
-	k := pointwise(t, "double", []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	k := kernels.Pointwise(t, "double", []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		return n.Op(codegen.Add, a[0], a[0])
 	})
 	for _, n := range []int64{1, 64, 100, 1000, 1024} {

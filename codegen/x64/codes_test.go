@@ -9,31 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/kernels"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
 )
 
 var lengths = []int64{0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 1000}
-
-// pointwise is y[i] = f(a[i], b[i], c[i]) with operands of the given element types.
-func pointwise(t *testing.T, name string, in []tensor.DType, out tensor.DType, f func(n *codegen.NestBuilder, args []codegen.Val) codegen.Val) *codegen.Kernel {
-	b := codegen.NewKernel(name)
-	var bufs []int
-	for i, dt := range in {
-		bufs = append(bufs, b.Buffer(codegen.Input, string(rune('a'+i)), dt, sym("N")))
-	}
-	y := b.Buffer(codegen.Output, "y", out, sym("N"))
-	n := b.Nest([]codegen.Axis{{Name: "i", Extent: sym("N")}}, 1)
-	n.Once()
-	var args []codegen.Val
-	for _, buf := range bufs {
-		args = append(args, n.Load(codegen.At(buf, 1)))
-	}
-	n.Store(codegen.At(y, 1), f(n, args))
-	k, err := b.Build()
-	require.NoError(t, err)
-	return k
-}
 
 // TestCodes compares every code at every type that is spelled, at several lengths.
 func TestCodes(t *testing.T) {
@@ -60,7 +41,7 @@ func TestCodes(t *testing.T) {
 					if c >= codegen.Eq && c <= codegen.Ge {
 						out = tensor.Bool
 					}
-					k := pointwise(t, c.String(), in, out, func(n *codegen.NestBuilder, args []codegen.Val) codegen.Val { return n.Op(c, args...) })
+					k := kernels.Pointwise(t, c.String(), in, out, func(n *codegen.NestBuilder, args []codegen.Val) codegen.Val { return n.Op(c, args...) })
 					checkLengths(t, k, 0)
 				})
 			}
@@ -84,7 +65,7 @@ func TestConstOperands(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F32, tensor.F64} {
 		for _, c := range []codegen.Code{codegen.Add, codegen.Sub, codegen.Min, codegen.Max} {
 			for _, x := range []float64{0, 1.5, math.Copysign(0, -1), -2} {
-				k := pointwise(t, c.String(), []tensor.DType{dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+				k := kernels.Pointwise(t, c.String(), []tensor.DType{dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 					return n.Op(codegen.Sub, n.Op(c, a[0], n.ConstF(dt, x)), n.Op(c, n.ConstF(dt, -x), a[0]))
 				})
 				check(t, k, map[string]int64{"N": 37}, 3, 0, Options{})
@@ -95,17 +76,17 @@ func TestConstOperands(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F32, tensor.F64, tensor.I32, tensor.I64, tensor.Bool} {
-		k := pointwise(t, "select", []tensor.DType{tensor.Bool, dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, "select", []tensor.DType{tensor.Bool, dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			return n.Op(codegen.Select, a[0], a[1], a[2])
 		})
 		checkLengths(t, k, 0)
 	}
-	relu := pointwise(t, "relu", []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	relu := kernels.Pointwise(t, "relu", []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		z := n.ConstF32(0)
 		return n.Op(codegen.Select, n.Op(codegen.Gt, a[0], z), a[0], z)
 	})
 	checkLengths(t, relu, 0)
-	mixed := pointwise(t, "mixed", []tensor.DType{tensor.F32, tensor.F64, tensor.F32}, tensor.F64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	mixed := kernels.Pointwise(t, "mixed", []tensor.DType{tensor.F32, tensor.F64, tensor.F32}, tensor.F64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		wide := n.To(codegen.Cast, tensor.F64, a[2])
 		c := n.Op(codegen.Lt, a[0], a[2])
 		d := n.Op(codegen.Lt, a[1], wide)
@@ -124,7 +105,7 @@ func TestCasts(t *testing.T) {
 			if from == to {
 				continue
 			}
-			k := pointwise(t, "cast_"+from.String()+"_"+to.String(), []tensor.DType{from}, to, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+			k := kernels.Pointwise(t, "cast_"+from.String()+"_"+to.String(), []tensor.DType{from}, to, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 				return n.To(codegen.Cast, to, a[0])
 			})
 			for name, f := range targets(t) {
@@ -149,25 +130,25 @@ func TestNarrow(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F16, tensor.BF16, tensor.F8E4M3, tensor.F8E5M2, tensor.I8, tensor.I16, tensor.U8, tensor.U16, tensor.Bool} {
 		t.Run(dt.String(), func(t *testing.T) {
 			wide := codegen.ComputeType(dt)
-			checkLengths(t, pointwise(t, "copy", []tensor.DType{dt}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
+			checkLengths(t, kernels.Pointwise(t, "copy", []tensor.DType{dt}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
 			if dt == tensor.Bool {
 				return
 			}
-			checkLengths(t, pointwise(t, "load", []tensor.DType{dt}, wide, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
-			checkLengths(t, pointwise(t, "store", []tensor.DType{wide}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
-			checkLengths(t, pointwise(t, "round", []tensor.DType{wide}, wide, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(dt, a[0]) }), 0)
+			checkLengths(t, kernels.Pointwise(t, "load", []tensor.DType{dt}, wide, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
+			checkLengths(t, kernels.Pointwise(t, "store", []tensor.DType{wide}, dt, func(_ *codegen.NestBuilder, a []codegen.Val) codegen.Val { return a[0] }), 0)
+			checkLengths(t, kernels.Pointwise(t, "round", []tensor.DType{wide}, wide, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(dt, a[0]) }), 0)
 			// with 8-byte lanes beside it
-			checkLengths(t, pointwise(t, "beside", []tensor.DType{dt, tensor.F64}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+			checkLengths(t, kernels.Pointwise(t, "beside", []tensor.DType{dt, tensor.F64}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 				c := n.Op(codegen.Lt, a[1], n.ConstF64(0))
 				return n.Op(codegen.Select, c, a[0], n.Op(codegen.Add, a[0], a[0]))
 			}), 0)
 		})
 	}
-	checkLengths(t, pointwise(t, "f32", []tensor.DType{tensor.F64}, tensor.F64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(tensor.F32, a[0]) }), 0)
+	checkLengths(t, kernels.Pointwise(t, "f32", []tensor.DType{tensor.F64}, tensor.F64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.RoundTo(tensor.F32, a[0]) }), 0)
 }
 
 func TestBits(t *testing.T) {
-	k := pointwise(t, "bits", []tensor.DType{tensor.F32, tensor.F64}, tensor.I64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	k := kernels.Pointwise(t, "bits", []tensor.DType{tensor.F32, tensor.F64}, tensor.I64, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		lo := n.To(codegen.Cast, tensor.I64, n.To(codegen.Bits, tensor.U32, a[0]))
 		return n.Op(codegen.Xor, lo, n.To(codegen.Bits, tensor.I64, a[1]))
 	})
@@ -178,7 +159,7 @@ func TestBits(t *testing.T) {
 // double rounding on AVX2, which is documented there.
 func TestScale2(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F32, tensor.F64} {
-		k := pointwise(t, "scale2", []tensor.DType{dt, tensor.I8}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, "scale2", []tensor.DType{dt, tensor.I8}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			x := n.Op(codegen.Max, n.Op(codegen.Min, a[0], n.ConstF(dt, 16)), n.ConstF(dt, -16))
 			one := n.ConstF(dt, 1)
 			x = n.Op(codegen.Add, x, n.Op(codegen.Select, n.Op(codegen.Lt, x, n.ConstF(dt, 0)), n.ConstF(dt, -1), one))
@@ -189,7 +170,7 @@ func TestScale2(t *testing.T) {
 }
 
 func TestRcpE(t *testing.T) {
-	k := pointwise(t, "rcp", []tensor.DType{tensor.U8}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+	k := kernels.Pointwise(t, "rcp", []tensor.DType{tensor.U8}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 		return n.Op(codegen.RcpE, n.Op(codegen.Add, n.To(codegen.Cast, tensor.F32, a[0]), n.ConstF32(0.25)))
 	})
 	checkLengths(t, k, 1.0/2048)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen"
+	"jitc/codegen/internal/kernels"
 	"jitc/codegen/x64/asm"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
@@ -19,7 +20,7 @@ import (
 // every number of copies.
 func TestSpills(t *testing.T) {
 	for _, dt := range []tensor.DType{tensor.F32, tensor.F64, tensor.I32} {
-		k := pointwise(t, "wide", []tensor.DType{dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
+		k := kernels.Pointwise(t, "wide", []tensor.DType{dt, dt}, dt, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val {
 			var vs, ms []codegen.Val
 			for i := range 40 {
 				c := n.ConstBits(dt, constBits(dt, i+1))

@@ -14,8 +14,7 @@ import (
 
 // memory hands out device memory. What is freed is kept, by size class, for the
 // next allocation of its class: all work is in one order, so whoever gets it works
-// behind those who had it, and the driver need not know. The driver's own pools
-// would do, but give everything back whenever the device is idle.
+// behind those who had it, and the driver need not know.
 //
 // Invariant: a block is either in live or in idle.
 type memory struct {
