@@ -7,25 +7,15 @@ import "jitc/codegen/ptx/asm"
 // columns 4x..4x+3, 64+4x.., of the values. Probabilities go from one distribution to
 // the other through shared memory of the warp.
 type exactForward struct {
-	*gen
-	t              tile
-	l              layout
-	b              *position
-	half, lane     asm.Reg
-	q, k, v        *copier
-	qAt, kAt, pAt  asm.Reg   // shared memory, of the thread's first row
-	prob           asm.Reg   // and its first probability
-	vAt            []asm.Reg // and of its columns of the values
-	rows           []row
-	acc            [][]asm.Vec // [row][64 columns]
-	mask           *masker
-	store          *store
-	factor, negate asm.Reg
+	forward       // rows and acc: [row][64 columns]
+	half          asm.Reg
+	qAt, kAt, pAt asm.Reg   // shared memory, of the thread's first row
+	prob          asm.Reg   // and its first probability
+	vAt           []asm.Reg // and of its columns of the values
 }
 
 func emitExact(name string, p Problem, t tile) *asm.Kernel {
-	f := &exactForward{gen: newGen(name, p, t.threads(), forwardParams), t: t, l: p.layout(t)}
-	f.Dynamic = true
+	f := &exactForward{forward: newForward(name, p, t)}
 	f.begin()
 	f.loop()
 	f.end()
@@ -51,13 +41,6 @@ func (f *exactForward) begin() {
 	f.state(warpRow)
 	f.waitCopies(2)
 	f.skipIf(f.Op(asm.Pred, "setp.eq.u32", f.negate, 0), func() { f.q.xor(f.negate) })
-}
-
-func (f *exactForward) copiers(shared asm.Reg) {
-	p, l, lead := f.p, f.l, f.b.lead
-	f.q = f.copier(f.t.rows(p), p.HeadDim, l.headCols, l.keyRow, f.operand("q", lead), f.long("qrow"), shared)
-	f.k = f.copier(f.t.keys, p.HeadDim, l.headCols, l.keyRow, f.operand("k", lead), f.long("krow"), f.add(shared, l.k))
-	f.v = f.copier(f.t.keys, p.ValueDim, l.valueCols, l.valueRow, f.operand("v", lead), f.long("vrow"), f.add(shared, l.v))
 }
 
 func (f *exactForward) copyTile(c *copier, index asm.Reg) {
@@ -88,10 +71,7 @@ func (g *gen) quadAddresses(base, lane asm.Reg, quads int) []asm.Reg {
 }
 
 func (f *exactForward) state(warpRow asm.Reg) {
-	var mask asm.Reg
-	if f.p.Mask != NoMask {
-		mask = f.operand("mask", f.b.lead)
-	}
+	mask := f.maskOperand()
 	lowest := f.add(f.b.first, warpRow)
 	query := f.add(lowest, f.half)
 	for i := range f.t.per {

@@ -15,25 +15,14 @@ import (
 //	S[16 x keys] = Q[16 x headDim] K^T      ldmatrix of Q and K
 //	O[16 x valueDim] += P[16 x keys] V      P from registers, ldmatrix.trans of V
 type tensorForward struct {
-	*gen
-	t              tile
-	l              layout
-	b              *position
-	lane           asm.Reg
-	q, k, v        *copier
-	qAt, kAt, vAt  asm.Reg     // shared memory, of the lane's rows for ldmatrix
-	stage          asm.Reg     // offset of the stage to read: 0 or l.stage
-	qFrags         [][]asm.Vec // [per][headCols/16], where there are registers for them
-	rows           []row       // 2 for each of per
-	acc            [][]asm.Vec // [per][valueCols/8]
-	mask           *masker
-	store          *store
-	factor, negate asm.Reg
+	forward                   // rows: 2 for each of per; acc: [per][valueCols/8]
+	qAt, kAt, vAt asm.Reg     // shared memory, of the lane's rows for ldmatrix
+	stage         asm.Reg     // offset of the stage to read: 0 or l.stage
+	qFrags        [][]asm.Vec // [per][headCols/16], where there are registers for them
 }
 
 func emitTensor(name string, p Problem, t tile) *asm.Kernel {
-	f := &tensorForward{gen: newGen(name, p, t.threads(), forwardParams), t: t, l: p.layout(t)}
-	f.Dynamic = true
+	f := &tensorForward{forward: newForward(name, p, t)}
 	f.begin()
 	f.loop()
 	f.end()
@@ -61,13 +50,6 @@ func (f *tensorForward) begin() {
 	f.loadQueries()
 }
 
-func (f *tensorForward) copiers(shared asm.Reg) {
-	p, l, lead := f.p, f.l, f.b.lead
-	f.q = f.copier(f.t.rows(p), p.HeadDim, l.headCols, l.keyRow, f.operand("q", lead), f.long("qrow"), shared)
-	f.k = f.copier(f.t.keys, p.HeadDim, l.headCols, l.keyRow, f.operand("k", lead), f.long("krow"), f.add(shared, l.k))
-	f.v = f.copier(f.t.keys, p.ValueDim, l.valueCols, l.valueRow, f.operand("v", lead), f.long("vrow"), f.add(shared, l.v))
-}
-
 // copyTile starts the copy of a tile of keys and values to a stage.
 func (f *tensorForward) copyTile(index, stage asm.Reg) {
 	first := f.Op(asm.B32, "mul.lo.u32", index, f.t.keys)
@@ -92,10 +74,7 @@ func (f *tensorForward) addresses(shared, warpRow asm.Reg) {
 
 // state prepares rows, accumulators, and how they are masked and stored.
 func (f *tensorForward) state(warpRow asm.Reg) {
-	var mask asm.Reg
-	if f.p.Mask != NoMask {
-		mask = f.operand("mask", f.b.lead)
-	}
+	mask := f.maskOperand()
 	lowest := f.add(f.b.first, warpRow)
 	query := f.add(lowest, f.shr(f.lane, 2))
 	for i := range f.t.per {
