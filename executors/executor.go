@@ -65,7 +65,7 @@ type Launch interface {
 	ScratchBytes(workers int) int
 	// Run computes the region. bufs are the parameters' and then the results'
 	// elements, contiguous in row-major order, aligned to their element; results do not
-	// overlap anything. Chunks of the work are given to w.
+	// overlap anything, but as InPlacer allows. Chunks of the work are given to w.
 	Run(bufs [][]byte, scratch []byte, w Workers) error
 }
 

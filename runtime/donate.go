@@ -24,7 +24,7 @@ func (p *Program) Donate(params []int) *Program {
 
 // Donated gives for each result the parameter whose memory it may take, or -1;
 // not to be changed. They are of one type, and every read of the parameter is
-// over when the result is written: kernels do not read what they write.
+// over when the result is written, but for those of a step that updates it in place.
 //
 //	%0 = fused(%w, %g)    step 0 reads w
 //	%1 = fused(%0)        step 1 writes it: may lie where w does
@@ -37,7 +37,8 @@ func (p *Program) Donate(params []int) *Program {
 func (r *Recording) Donated() []int { return r.donated }
 
 // donate decides who may take what. The parameters that a result may take are
-// among those that a later one may. So going through the results in the order in
+// among those that a later one may, but for those that a step updates in place:
+// that spares a copy, so it goes first. So going through the results in the order in
 // which they are written, every choice leaves as many pairs possible; the best
 // is the parameter that has the result's number among those of its type, as
 // updated weights have.
@@ -62,7 +63,16 @@ func (r *Recording) donate() error {
 		free := func(param int) bool {
 			return !taken[param] && (ends[param] < r.writtenAt(i) || r.returns(i, param))
 		}
-		if j := choose(params[r.resultLayouts[i]], number[i], free); j >= 0 && r.bytes[r.p.params[j]] > 0 {
+		candidates := params[r.resultLayouts[i]]
+		j := slices.IndexFunc(candidates, func(param int) bool {
+			return !taken[param] && ends[param] == r.writtenAt(i) && r.updates(i, param)
+		})
+		if j >= 0 {
+			j = candidates[j]
+		} else {
+			j = choose(candidates, number[i], free)
+		}
+		if j >= 0 && r.bytes[r.p.params[j]] > 0 {
 			r.donated[i], taken[j] = j, true
 		}
 	}

@@ -29,6 +29,8 @@ type Recording struct {
 	shapes   [][]int          // by slot
 	bytes    []int            // by slot
 	offsets  []int            // by slot, into the arena; temporaries only
+	homeOf   []int            // by slot: the one in whose memory it lies, itself but for updates
+	until    []int            // by slot: the last step that reads what lies there
 	fixed    [][]byte         // by slot; constants only
 	alone    []bool           // by step: its launch needs no workers
 	serial   bool             // no launch needs any
@@ -63,7 +65,7 @@ func (p *Program) Record(sizes map[string]int64, workers int) (*Recording, error
 // record is Record for sizes that satisfy the facts, and for bodies too.
 func (p *Program) record(sizes map[string]int64, workers int) (*Recording, error) {
 	r := &Recording{p: p, Sizes: maps.Clone(sizes), Workers: workers}
-	for _, prepare := range []func() error{r.recordBodies, r.measure, r.plan, r.afford, r.evalConstants, r.bind, r.index, r.donate, r.recordDevices} {
+	for _, prepare := range []func() error{r.recordBodies, r.measure, r.standApart, r.plan, r.afford, r.evalConstants, r.bind, r.share, r.scratch, r.index, r.donate, r.recordDevices} {
 		if err := prepare(); err != nil {
 			return nil, err
 		}
@@ -124,16 +126,22 @@ func (r *Recording) plan() (err error) {
 
 // layout places blocks of one side.
 type layout struct {
-	of     *Recording
-	blocks []block
-	at     []*int // where the offset of each block goes
+	of      *Recording
+	blocks  []block
+	at      []*int // where the offset of each block goes
+	lodgers []int  // slots that lie where others do
 }
 
 // temp adds slot i if it is an intermediate of the side. Its place is a multiple of
 // align.
 func (l *layout) temp(i, side, align int) {
-	if s := &l.of.p.slots[i]; s.kind == slotTemp && s.side == side {
-		l.add(l.of.bytes[i], align, s.first, s.last, &l.of.offsets[i])
+	s := &l.of.p.slots[i]
+	switch {
+	case s.kind != slotTemp || s.side != side:
+	case l.of.homeOf[i] != i:
+		l.lodgers = append(l.lodgers, i)
+	default:
+		l.add(l.of.bytes[i], align, s.first, l.of.until[i], &l.of.offsets[i])
 	}
 }
 
@@ -156,6 +164,9 @@ func (l *layout) place() (total, live int, err error) {
 	total, live = place(l.blocks), peakLive(l.blocks)
 	for i, b := range l.blocks {
 		*l.at[i] = b.offset
+	}
+	for _, i := range l.lodgers {
+		l.of.offsets[i] = l.of.offsets[l.of.homeOf[i]]
 	}
 	if total > MaxBytes {
 		return 0, 0, tooMuch(uint64(total))
@@ -202,23 +213,24 @@ func (r *Recording) evalConstants() error {
 }
 
 // bind makes the launches.
-func (r *Recording) bind() error {
+func (r *Recording) bind() (err error) {
+	r.launches, err = r.launchesOf()
+	return err
+}
+
+// scratch finds what the launches need beside the plan.
+func (r *Recording) scratch() error {
 	r.serial = true
-	launches, err := r.launchesOf()
-	if err != nil {
-		return err
-	}
-	for i, l := range launches {
-		step := &r.p.Steps[i]
+	for i, l := range r.launches {
 		workers, serial := r.Workers, isSerial(l) || r.p.where(i) != ""
 		if serial {
 			workers = 1
 		}
 		n := l.ScratchBytes(workers)
 		if n < 0 || n > MaxBytes-r.Arena {
-			return fmt.Errorf("%s: its kernel needs %d bytes of scratch: expected 0 to %d", step, n, MaxBytes-r.Arena)
+			return fmt.Errorf("%s: its kernel needs %d bytes of scratch: expected 0 to %d", &r.p.Steps[i], n, MaxBytes-r.Arena)
 		}
-		r.launches, r.alone = append(r.launches, l), append(r.alone, serial)
+		r.alone = append(r.alone, serial)
 		r.serial = r.serial && serial
 		if r.p.where(i) == "" {
 			r.Scratch = max(r.Scratch, alignUp(n))
