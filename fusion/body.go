@@ -73,5 +73,5 @@ func (b *body) computes(n int32) bool {
 	if slices.Contains(b.c.members, n) || slices.Contains(b.c.copies, n) {
 		return true
 	}
-	return !isRoot(b.g.values[n]) && !b.g.alone(b.c.members[0]) && b.g.looksThrough(n, int(b.c.owner))
+	return !isRoot(b.g.values[n]) && b.g.looksThrough(n, int(b.c.owner), b.g.sight(b.c.members[0]))
 }

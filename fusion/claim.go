@@ -10,11 +10,14 @@ const (
 	Refused Level = iota
 	// Alone: it can, as a region that holds nothing else.
 	Alone
+	// Strided: it can, as a region that holds nothing else but the views through which
+	// the value reads its operands: the executor takes operands of any strides.
+	Strided
 	// Fusible: it can, and a region may hold the value beside others.
 	Fusible
 )
 
-var levelNames = [...]string{"refused", "alone", "fusible"}
+var levelNames = [...]string{"refused", "alone", "strided", "fusible"}
 
 // String is the level's name in reports.
 func (l Level) String() string { return levelNames[l] }

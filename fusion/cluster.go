@@ -65,7 +65,7 @@ func (g *graph) memberKind(n int32) Kind {
 	switch {
 	case isBarrier(v):
 		return Barrier
-	case g.alone(n) || sealedOps[v.Op] || v.Is(ir.Effect) || v.Is(ir.Random):
+	case g.sight(n) != allSight || sealedOps[v.Op] || v.Is(ir.Effect) || v.Is(ir.Random):
 		return Sealed
 	case v.Is(ir.Contract):
 		return Contraction
@@ -104,11 +104,9 @@ func (g *graph) singleton(n int32) *cluster {
 
 // viewsOf counts the sources and views that a member's region computes for it.
 func (g *graph) viewsOf(n int32) (count int) {
-	if g.alone(n) {
-		return 0
-	}
+	s := g.sight(n)
 	for _, a := range g.values[n].Args {
-		for !isRoot(a) && g.looksThrough(g.num(a), int(g.owner[n])) {
+		for !isRoot(a) && g.looksThrough(g.num(a), int(g.owner[n]), s) {
 			count++
 			if a.Is(ir.Source) {
 				break

@@ -217,8 +217,10 @@ func (g *graph) summary(c *cluster) string {
 		again = fmt.Sprintf(", %d recomputed", n)
 	}
 	switch {
-	case c.kind == Sealed && g.alone(c.members[0]):
+	case c.kind == Sealed && g.sight(c.members[0]) == noSight:
 		return "taken alone by " + g.cs[c.owner].Name()
+	case c.kind == Sealed && g.sight(c.members[0]) == viewSight:
+		return "taken alone by " + g.cs[c.owner].Name() + ", at any strides"
 	case c.kind == Sealed:
 		return g.values[c.members[0]].Op.String() + " has a region of its own"
 	case len(c.members) == 1:

@@ -9,6 +9,7 @@ import (
 
 // Traces are in primitives, so that the cases do not change with decompositions.
 // Flags of the cases: "off", "alone-<op>" (a first executor takes that op alone),
+// "strided-<op>" (it takes it at any strides),
 // "refuse-<op>" (the native one refuses it, a last executor takes everything alone).
 func TestGolden(t *testing.T) {
 	golden.Run(t, "../testdata/fusion", func(t *testing.T, c *golden.Case) {
@@ -25,6 +26,9 @@ func claimers(flags map[string]bool) []Claimer {
 		special[op], all[op] = Refused, Alone
 		if flags["alone-"+op.String()] {
 			special[op], first = Alone, true
+		}
+		if flags["strided-"+op.String()] {
+			special[op], first = Strided, true
 		}
 		if flags["refuse-"+op.String()] {
 			refused[op], last = Refused, true

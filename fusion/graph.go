@@ -131,7 +131,7 @@ func (g *graph) level(v int32, k int) Level {
 // claim finds, from the results back, which values are members of regions and
 // who owns them. Sources and views that a reader can look through are not.
 func (g *graph) claim() error {
-	w := &wants{g: g, member: make([]bool, len(g.values)), through: make([]uint64, len(g.values))}
+	w := &wants{g: g, member: make([]bool, len(g.values)), through: make([]uint64, len(g.values)), strided: make([]bool, len(g.values))}
 	for _, r := range g.f.Results {
 		w.member[g.num(r)] = true
 	}
@@ -142,7 +142,7 @@ func (g *graph) claim() error {
 		}
 		if isBarrier(v) {
 			if g.member[n] = w.member[n] || v.MustRun(); g.member[n] {
-				w.operands(v, 0, true)
+				w.operands(v, 0, noSight)
 			}
 			continue
 		}
@@ -150,13 +150,15 @@ func (g *graph) claim() error {
 			if err := g.own(n); err != nil {
 				return err
 			}
-			k := int(g.owner[n])
-			w.operands(v, k, g.alone(n))
+			w.operands(v, int(g.owner[n]), g.sight(n))
 		}
 		for k := 0; w.through[n]>>k != 0; k++ {
 			if w.through[n]>>k&1 != 0 {
-				w.operands(v, k, false)
+				w.operands(v, k, allSight)
 			}
+		}
+		if w.strided[n] {
+			w.operands(v, 0, viewSight)
 		}
 	}
 	return nil
@@ -167,36 +169,72 @@ type wants struct {
 	g       *graph
 	member  []bool
 	through []uint64 // claimers whose regions look through the value, as bits
+	strided []bool   // regions that look through views only do
 }
 
 // operands says that a region of claimer k computes v.
-func (w *wants) operands(v *ir.Value, k int, alone bool) {
+func (w *wants) operands(v *ir.Value, k int, s sight) {
 	for _, a := range v.Args {
 		n := w.g.num(a)
 		switch {
 		case isRoot(a):
-		case !alone && w.g.looksThrough(n, k):
-			w.through[n] |= 1 << k
-		default:
+		case !w.g.looksThrough(n, k, s):
 			w.member[n] = true
+		case s == viewSight:
+			w.strided[n] = true
+		default:
+			w.through[n] |= 1 << k
 		}
 	}
 }
 
-// looksThrough reports whether a region of claimer k computes the value where it
-// reads it: a source, or a view whose elements are at affine addresses.
-func (g *graph) looksThrough(n int32, k int) bool {
+// sight is what a member's region looks through to the values that it reads.
+type sight uint8
+
+const (
+	noSight   sight = iota // nothing: its owner takes it alone, or it is in no region
+	viewSight              // views, but of sources: its owner takes strides
+	allSight               // what its owner computes where it is read
+)
+
+func (g *graph) sight(n int32) sight {
 	v := g.values[n]
-	free := v.Is(ir.Source) && !isData(v) || g.depth[n] > 0 && !g.opts.Off
-	return free && k < 64 && g.level(n, k) == Fusible
+	if isBarrier(v) {
+		return noSight
+	}
+	switch g.level(n, int(g.owner[n])) {
+	case Strided:
+		return viewSight
+	case Fusible:
+		if v.Op.Composite() && !v.Is(ir.Contract) { // taken as it stands
+			return noSight
+		}
+		return allSight
+	}
+	return noSight
 }
 
-// alone reports whether a member's region holds nothing else, sources and views
-// included: its owner says so, it is a composite that is taken as it stands, or it
-// is in no region.
-func (g *graph) alone(n int32) bool {
+// looksThrough reports whether a region of claimer k computes the value where it
+// reads it: a source, or a view whose elements are at affine addresses.
+func (g *graph) looksThrough(n int32, k int, s sight) bool {
 	v := g.values[n]
-	return isBarrier(v) || g.level(n, int(g.owner[n])) != Fusible || v.Op.Composite() && !v.Is(ir.Contract)
+	view := g.depth[n] > 0 && !g.opts.Off
+	switch s {
+	case viewSight:
+		return view && !g.leadsToSource(v)
+	case allSight:
+		return (view || v.Is(ir.Source) && !isData(v)) && k < 64 && g.level(n, k) == Fusible
+	}
+	return false
+}
+
+// leadsToSource reports whether a view is one of a source, which is nowhere in
+// memory.
+func (g *graph) leadsToSource(v *ir.Value) bool {
+	for g.depth[g.num(v)] > 0 {
+		v = v.Args[0]
+	}
+	return v.Is(ir.Source) && !isData(v)
 }
 
 // own finds the first claimer that takes a value.
@@ -213,7 +251,7 @@ func (g *graph) own(n int32) error {
 			continue
 		}
 		g.owner[n] = int32(k)
-		if level == Alone || k > 0 {
+		if level != Fusible || k > 0 {
 			g.noted = append(g.noted, Decision{Verdict: Claimed, Producer: v, text: c.Name() + ": " + level.String()})
 		}
 		return nil
@@ -273,9 +311,9 @@ func (g *graph) refsOf(n int32) []ref { return g.refs[g.at[n]:g.at[n+1]] }
 func (g *graph) connectMember(c int32) {
 	v := g.values[c]
 	k := int(g.owner[c])
-	alone := g.alone(c)
+	s := g.sight(c)
 	for i, a := range v.Args {
-		r := g.lookUp(a, k, alone)
+		r := g.lookUp(a, k, s)
 		if v.Is(ir.View) {
 			r.access = r.access.then(v, g.f.Facts)
 		}
@@ -291,10 +329,10 @@ func (g *graph) connectMember(c int32) {
 }
 
 // lookUp follows an operand of a region of claimer k through views to its root.
-func (g *graph) lookUp(a *ir.Value, k int, alone bool) ref {
+func (g *graph) lookUp(a *ir.Value, k int, s sight) ref {
 	var views [maxDepth]*ir.Value
 	depth := 0
-	for !isRoot(a) && !alone && g.looksThrough(g.num(a), k) {
+	for !isRoot(a) && g.looksThrough(g.num(a), k, s) {
 		if a.Is(ir.Source) {
 			return ref{root: -1}
 		}

@@ -137,7 +137,7 @@ func randomClaimers(rng *rand.Rand) []Claimer {
 		levels := map[ir.Op]Level{}
 		for _, op := range ir.Ops() {
 			if rng.IntN(4) == 0 {
-				levels[op] = Level(rng.IntN(2))
+				levels[op] = Level(rng.IntN(3))
 			}
 		}
 		cs = append(cs, fake{"some" + strconv.Itoa(len(cs)), levels})

@@ -194,9 +194,12 @@ func (e *explanation) part(p *ir.Value, name string) partWhy {
 	for _, x := range e.engine.Executors() {
 		c := x.Claim(p)
 		level := c.Level.String()
-		if c.Level == fusion.Alone {
+		switch c.Level {
+		case fusion.Alone:
 			level = "claims alone"
-		} else if c.Level == fusion.Fusible {
+		case fusion.Strided:
+			level = "claims alone, at any strides"
+		case fusion.Fusible:
 			level = "claims"
 		}
 		w.Claims = append(w.Claims, claimWhy{x.Name(), level, c.Why})

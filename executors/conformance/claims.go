@@ -43,7 +43,7 @@ func (c *claims) add(op ir.Op, claim fusion.Claim, v *ir.Value) {
 	switch claim.Level {
 	case fusion.Fusible:
 		r.fusible++
-	case fusion.Alone:
+	case fusion.Alone, fusion.Strided:
 		r.alone++
 	default:
 		r.refused++

@@ -22,7 +22,9 @@ import (
 //	%4 = scaled_dot_product_attention(%q, %k, %v) {causal=true}
 //	     q, k, v: bf16[B,H,L,64]
 //
-// becomes one launch, or two where the keys are divided among blocks.
+// becomes one launch, or two where the keys are divided among blocks. The operands
+// are read through views: heads that are split by a transposition, the used part of
+// a cache.
 
 // claimAttention takes what the template takes; the rest comes back as its parts.
 func (e *Executor) claimAttention(v *ir.Value) fusion.Claim {
@@ -33,7 +35,7 @@ func (e *Executor) claimAttention(v *ir.Value) fusion.Claim {
 	if _, err := attentionOf(v, m.device.Arch); err != nil {
 		return fusion.Claim{Level: fusion.Refused, Why: "computed through its decomposition: " + err.Error()}
 	}
-	return fusion.Claim{Level: fusion.Alone}
+	return fusion.Claim{Level: fusion.Strided}
 }
 
 // attentionOf is the template's problem of a value.
@@ -67,18 +69,19 @@ type attended struct {
 	problem attention.Problem
 	device  ptx.Device
 	scale   float64
+	copies  map[*ir.Value]nests // of operands that are views
 }
 
 // attentionVersion is that of the PTX language which the template is written in.
 const attentionVersion = "7.8"
 
-// newAttention makes the kernel of a region that holds attention alone; it returns
-// nil for others.
+// newAttention makes the kernel of a region that holds attention and the views
+// through which it reads; it returns nil for others.
 func newAttention(e *Executor, m *machine, region *ir.Func, o executors.Options) (*kernel, error) {
-	if len(region.Values) != 1 || region.Values[0].Op != ir.OpAttention || len(region.Results) != 1 {
+	v := attentionIn(region)
+	if v == nil {
 		return nil, nil
 	}
-	v := region.Values[0]
 	problem, err := attentionOf(v, m.device.Arch)
 	if err != nil {
 		return nil, err
@@ -89,14 +92,60 @@ func newAttention(e *Executor, m *machine, region *ir.Func, o executors.Options)
 	}
 	k := &kernel{executor: e, machine: m, name: region.Name, opts: o}
 	scale := v.Attrs.Float("scale", 1/math.Sqrt(float64(problem.HeadDim)))
-	k.narrow = newForm(k, attended{region, problem, m.device, scale}, ptx.Texts(module))
+	copies, texts, err := copiesOf(region, m.device)
+	if err != nil {
+		return nil, err
+	}
+	k.narrow = newForm(k, attended{region, problem, m.device, scale, copies}, append(ptx.Texts(module), texts...))
 	k.describe(region, "attention")
 	return k, nil
 }
 
-// plan plans attention on contiguous operands.
+// attentionIn is the attention of a region that holds nothing else but views.
+func attentionIn(region *ir.Func) *ir.Value {
+	if len(region.Results) != 1 || region.Results[0].Op != ir.OpAttention {
+		return nil
+	}
+	for _, v := range region.Values {
+		if v != region.Results[0] && !v.Is(ir.View) {
+			return nil
+		}
+	}
+	return region.Results[0]
+}
+
+// plan plans attention on operands that are read where they lie, if the template can,
+// and else copied to scratch memory first.
 func (a attended) plan(sizes map[string]int64) (*planned, error) {
-	p := &planned{}
+	buffers, err := a.buffers(sizes)
+	if err != nil {
+		return nil, err
+	}
+	p := &planned{Plan: &ptx.Plan{}, buffers: buffers}
+	o, err := a.operands(sizes)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := attention.Bind(a.problem, a.device.Arch, o.sizes, a.device.Multiprocessors)
+	if err != nil { // which axes can be taken together depends on all strides
+		o.copyAll()
+		plan, err = attention.Bind(a.problem, a.device.Arch, o.sizes, a.device.Multiprocessors)
+	}
+	if err != nil {
+		return nil, &ptx.Unsupported{Reason: err.Error()}
+	}
+	if len(plan.Launches) == 0 {
+		return p, nil
+	}
+	if err := o.copy(p.Plan, sizes); err != nil {
+		return nil, err
+	}
+	a.attend(p.Plan, plan, &o)
+	return p, nil
+}
+
+// buffers are the caller's.
+func (a attended) buffers(sizes map[string]int64) (out []buffer, err error) {
 	for i, v := range slices.Concat(a.region.Params, a.region.Results) {
 		shape, err := ir.EvalShape(v.Type.Shape, sizes)
 		if err != nil {
@@ -111,71 +160,32 @@ func (a attended) plan(sizes map[string]int64) (*planned, error) {
 		if result {
 			name = "r0"
 		}
-		p.buffers = append(p.buffers, buffer{name, n * size, uintptr(size), result})
+		out = append(out, buffer{name, n * size, uintptr(size), result})
 	}
-	s, err := a.sizes(sizes)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := attention.Bind(a.problem, a.device.Arch, s, a.device.Multiprocessors)
-	if err != nil {
-		return nil, &ptx.Unsupported{Reason: err.Error()}
-	}
-	p.Plan = a.launches(plan)
-	return p, nil
+	return out, nil
 }
 
-// sizes are those of contiguous operands.
-func (a attended) sizes(env map[string]int64) (s attention.Sizes, err error) {
-	v := a.region.Values[0]
-	shapes := make([][]int, len(v.Args))
-	for i, x := range v.Args {
-		if shapes[i], err = ir.EvalShape(x.Type.Shape, env); err != nil {
-			return s, err
-		}
-	}
-	q, k := shapes[0], shapes[1]
-	lead := q[:len(q)-2]
-	s = attention.Sizes{Lead: lead, Queries: q[len(q)-2], Keys: k[len(k)-2], Scale: a.scale}
-	s.Q = attention.Contiguous(lead, s.Queries, a.problem.HeadDim)
-	s.K = attention.Contiguous(lead, s.Keys, a.problem.HeadDim)
-	s.V = attention.Contiguous(lead, s.Keys, a.problem.ValueDim)
-	s.O = attention.Contiguous(lead, s.Queries, a.problem.ValueDim)
-	if a.problem.Mask != attention.NoMask {
-		s.Mask = maskStrides(shapes[3], len(lead))
-	}
-	return s, nil
-}
-
-// maskStrides are those of a contiguous mask, [L,S] or with as many leading axes as
-// there are, which it is spread over where they have size 1.
-func maskStrides(shape []int, lead int) attention.Strides {
-	rank := len(shape)
-	s := attention.Strides{Lead: make([]int, lead), Row: shape[rank-1], Col: 1}
-	step := shape[rank-2] * shape[rank-1]
-	for i := rank - 3; i >= 0; i-- {
-		if shape[i] > 1 {
-			s.Lead[i] = step
-		}
-		step *= shape[i]
-	}
-	return s
-}
-
-// launches are the plan's, with the caller's buffers numbered; one may be several
-// operands.
-func (a attended) launches(plan *attention.Plan) *ptx.Plan {
-	places := map[attention.Operand]int{attention.O: len(a.region.Params), attention.Scratch: ptx.Scratch}
-	for i, x := range a.region.Values[0].Args {
-		places[[]attention.Operand{attention.Q, attention.K, attention.V, attention.Mask}[i]] = slices.Index(a.region.Params, x)
-	}
-	out := &ptx.Plan{Scratch: plan.Scratch}
+// attend adds the template's launches to a plan.
+func (a attended) attend(p *ptx.Plan, plan *attention.Plan, o *attentionOperands) {
+	scratch := int64(reserve(p, plan.Scratch))
 	for _, l := range plan.Launches {
 		x := ptx.Launch{Entry: l.Entry, Grid: l.Grid, Block: l.Block, Shared: l.Shared, Params: l.Params}
 		for _, at := range l.Pointers {
-			x.Pointers = append(x.Pointers, ptx.Pointer{At: at.At, Buf: places[at.Operand], Offset: at.Offset})
+			to := ptx.Pointer{Buf: ptx.Scratch, Offset: scratch}
+			if at.Operand == attention.O {
+				to = ptx.Pointer{Buf: len(a.region.Params)}
+			} else if at.Operand != attention.Scratch {
+				to = o.at(at.Operand)
+			}
+			x.Pointers = append(x.Pointers, ptx.Pointer{At: at.At, Buf: to.Buf, Offset: to.Offset + at.Offset})
 		}
-		out.Launches = append(out.Launches, x)
+		p.Launches = append(p.Launches, x)
 	}
-	return out
+}
+
+// reserve adds scratch memory to a plan, at a multiple of vectors.
+func reserve(p *ptx.Plan, bytes int) (offset int) {
+	offset = (p.Scratch + 255) &^ 255
+	p.Scratch = offset + bytes
+	return offset
 }

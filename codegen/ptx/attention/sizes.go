@@ -198,3 +198,21 @@ func (p Problem) foldQueries(f *Sizes) {
 	f.Queries *= f.Lead[last]
 	f.Lead = f.Lead[:last]
 }
+
+// Takes reports whether the kernels can read an operand of sizes where it lies: with
+// its strides, and its first element that many elements behind an address at a
+// multiple of 16 bytes. Others are to be copied.
+func (p Problem) Takes(which Operand, s Sizes, offset int) bool {
+	for i, o := range p.operands(&s) {
+		if which != [...]Operand{Q, K, V, O, Mask}[i] {
+			continue
+		}
+		for axis, step := range o.strides.Lead {
+			if step < 0 && s.Lead[axis] > 1 {
+				return false
+			}
+		}
+		return o.strides.Row >= 0 && o.strides.Col >= 0 && offset%o.align == 0 && o.check(&s) == nil
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package cuda
+
+import (
+	"fmt"
+	"slices"
+
+	"jitc/codegen"
+	"jitc/codegen/ptx"
+	"jitc/codegen/ptx/attention"
+	"jitc/executors"
+	"jitc/ir"
+)
+
+// attentionOperands are the operands of attention at concrete sizes: where each
+// lies, and which must be copied first.
+type attentionOperands struct {
+	of     attended
+	v      *ir.Value
+	sizes  attention.Sizes
+	places [4]operandPlace // q, k, v, mask
+}
+
+// operandPlace is where an operand lies: in memory of a parameter, or in the
+// scratch memory, as a copy.
+type operandPlace struct {
+	executors.Strided
+	copied  bool
+	scratch int64
+}
+
+// whichOperand is the template's name of argument i.
+var whichOperand = [...]attention.Operand{attention.Q, attention.K, attention.V, attention.Mask}
+
+// operands finds the places at concrete sizes.
+func (a attended) operands(sizes map[string]int64) (o attentionOperands, err error) {
+	o.of, o.v = a, attentionIn(a.region)
+	for i, x := range o.v.Args {
+		s, _, err := executors.StridesOf(x, sizes)
+		if err != nil {
+			return o, err
+		}
+		o.places[i] = operandPlace{Strided: s, copied: s.Root.Op != ir.OpParam}
+	}
+	q, k := o.places[0].Shape, o.places[1].Shape
+	rank := len(q)
+	o.sizes = attention.Sizes{Lead: q[:rank-2], Queries: q[rank-2], Keys: k[rank-2], Scale: a.scale}
+	o.sizes.O = attention.Contiguous(o.sizes.Lead, o.sizes.Queries, a.problem.ValueDim)
+	for i := range o.v.Args {
+		o.place(i)
+		if !o.places[i].copied && !a.problem.Takes(whichOperand[i], o.sizes, o.places[i].Offset) {
+			o.copied(i)
+		}
+	}
+	return o, nil
+}
+
+// copyAll has every operand copied that is a view.
+func (o *attentionOperands) copyAll() {
+	for i, x := range o.v.Args {
+		if x.Op != ir.OpParam {
+			o.copied(i)
+		}
+	}
+}
+
+// copied has operand i copied, to contiguous memory.
+func (o *attentionOperands) copied(i int) {
+	p := &o.places[i]
+	shape := p.Shape
+	*p = operandPlace{copied: o.v.Args[i].Op != ir.OpParam}
+	p.Shape, p.Strides = shape, make([]int, len(shape))
+	step := 1
+	for k := len(shape) - 1; k >= 0; k-- {
+		p.Strides[k] = step
+		step *= shape[k]
+	}
+	p.Root = o.v.Args[i]
+	o.place(i)
+}
+
+// place tells the template where operand i lies. A mask may have fewer leading axes
+// than there are, and is spread over those where it has size 1.
+func (o *attentionOperands) place(i int) {
+	p := &o.places[i]
+	rank, lead := len(p.Shape), len(o.sizes.Lead)
+	s := attention.Strides{Lead: make([]int, lead), Row: p.Strides[rank-2], Col: p.Strides[rank-1]}
+	for k := 1; k <= rank-2 && k <= lead; k++ {
+		if p.Shape[rank-2-k] > 1 {
+			s.Lead[lead-k] = p.Strides[rank-2-k]
+		}
+	}
+	*[]*attention.Strides{&o.sizes.Q, &o.sizes.K, &o.sizes.V, &o.sizes.Mask}[i] = s
+}
+
+// at is where an operand begins.
+func (o *attentionOperands) at(which attention.Operand) ptx.Pointer {
+	i := slices.Index(whichOperand[:], which)
+	p := &o.places[i]
+	if p.copied {
+		return ptx.Pointer{Buf: ptx.Scratch, Offset: p.scratch}
+	}
+	size := o.v.Args[i].Type.DType.Size()
+	return ptx.Pointer{Buf: slices.Index(o.of.region.Params, p.Root), Offset: int64(p.Offset * size)}
+}
+
+// copy adds the launches that make the copies; one value may be several operands.
+func (o *attentionOperands) copy(p *ptx.Plan, sizes map[string]int64) error {
+	made := map[*ir.Value]int64{}
+	for i, x := range o.v.Args {
+		place := &o.places[i]
+		if !place.copied {
+			continue
+		}
+		at, ok := made[x]
+		if !ok {
+			n, err := o.of.copies[x].plan(sizes)
+			if err != nil {
+				return err
+			}
+			at = int64(reserve(p, n.buffers[1].bytes))
+			own := int64(reserve(p, n.Scratch))
+			root := slices.Index(o.of.region.Params, rootOf(x))
+			for _, l := range n.Launches {
+				p.Launches = append(p.Launches, moved(l, root, at, own))
+			}
+			made[x] = at
+		}
+		place.scratch = at
+	}
+	return nil
+}
+
+// moved is a launch of a copy with its buffers where they are in the whole: its
+// operand is a parameter, its result at an offset in the scratch memory, its own
+// scratch behind that.
+func moved(l ptx.Launch, root int, to, own int64) ptx.Launch {
+	l.Pointers = slices.Clone(l.Pointers)
+	for i := range l.Pointers {
+		switch q := &l.Pointers[i]; q.Buf {
+		case 0:
+			q.Buf = root
+		case 1:
+			q.Buf, q.Offset = ptx.Scratch, q.Offset+to
+		default:
+			q.Offset += own
+		}
+	}
+	return l
+}
+
+// rootOf is what a chain of views begins with.
+func rootOf(v *ir.Value) *ir.Value {
+	for v.Is(ir.View) {
+		v = v.Args[0]
+	}
+	return v
+}
+
+// copiesOf makes code that copies the operands which are views, for sizes at which
+// the template cannot read them where they lie. Most is never assembled.
+func copiesOf(region *ir.Func, d ptx.Device) (map[*ir.Value]nests, []ptx.Text, error) {
+	copies, texts := map[*ir.Value]nests{}, []ptx.Text(nil)
+	for _, x := range attentionIn(region).Args {
+		if _, made := copies[x]; made || x.Op == ir.OpParam {
+			continue
+		}
+		f := ir.NewFunc(fmt.Sprintf("operand%d", len(copies)), region.Facts)
+		f.Results = []*ir.Value{copyViews(ir.NewBuilder(f), x)}
+		kernel, err := codegen.Lower(f, codegen.Options{})
+		if err != nil {
+			return nil, nil, err
+		}
+		legal, err := codegen.Legalize(kernel, ptx.Target(false, true))
+		if err != nil {
+			return nil, nil, err
+		}
+		code, err := ptx.Compile(legal, d, ptx.Options{})
+		if err != nil {
+			return nil, nil, err
+		}
+		copies[x], texts = nests{legal, code}, append(texts, code.Texts...)
+	}
+	return copies, texts, nil
+}
+
+// copyViews is a chain of views, of a parameter of the function in the making.
+func copyViews(b *ir.Builder, v *ir.Value) *ir.Value {
+	if !v.Is(ir.View) {
+		return b.F.AddParam(v.Name, v.Type, nil)
+	}
+	return b.Clone(v, []*ir.Value{copyViews(b, v.Args[0])})
+}
