@@ -51,6 +51,41 @@ func StridesOf(v *ir.Value, sizes map[string]int64) (s Strided, ok bool, err err
 	return s, ok, nil
 }
 
+// StridesInto says where the elements of root are to be stored so that v, which is
+// root reshaped and transposed, lies in row-major order at concrete sizes:
+//
+//	%1 = transpose(%0) {perm=[1,0,2]}       %0: f32[3,S,64], S = 7
+//	%2 = reshape(%1) {shape=[S,192]}     -> [3,7,64], [64,192,1]
+//
+// ok is false if they would not lie at regular distances. Other views than these
+// are a programming error.
+func StridesInto(v, root *ir.Value, sizes map[string]int64) (s Strided, ok bool, err error) {
+	shape, err := ir.EvalShape(v.Type.Shape, sizes)
+	if err != nil {
+		return s, false, err
+	}
+	s = Strided{Root: v, Shape: shape, Strides: rowMajor(shape)}
+	for ok = true; ok && v != root; v = v.Args[0] {
+		x := Strided{Root: s.Root}
+		if x.Shape, err = ir.EvalShape(v.Args[0].Type.Shape, sizes); err != nil {
+			return s, false, err
+		}
+		switch v.Op {
+		case ir.OpTranspose:
+			x.Strides = make([]int, len(x.Shape))
+			for i, p := range v.Attrs.Ints("perm") {
+				x.Strides[p] = s.Strides[i]
+			}
+		case ir.OpReshape:
+			ok, err = reshaped(nil, &s, &x, nil)
+		default:
+			panic(fmt.Sprintf("BUG: executors: a result is stored through %s", v.Op))
+		}
+		s = x
+	}
+	return s, ok, err
+}
+
 // viewRules find the place of a view, of root and shape as they are, from that of
 // its operand.
 var viewRules = map[ir.Op]func(v *ir.Value, x, s *Strided, sizes map[string]int64) (ok bool, err error){

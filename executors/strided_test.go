@@ -165,6 +165,39 @@ func factors(rng *rand.Rand, shape []int) (to []int) {
 
 func list(xs []int) string { return strings.ReplaceAll(fmt.Sprint(xs), " ", ",") }
 
+// What is stored where StridesInto says has the elements of the view in order.
+func TestStridesInto(t *testing.T) {
+	for views, wantOK := range map[string]bool{
+		"":                           true,
+		"transpose(%0) {perm=[1,0]}": true,
+		"reshape(%0) {shape=[2,12]}; reshape(%1) {shape=[3,8]}":                                                                true,
+		"transpose(%0) {perm=[1,0]}; reshape(%1) {shape=[2,2,6]}":                                                              true,
+		"reshape(%0) {shape=[2,3,4]}; transpose(%1) {perm=[1,0,2]}; reshape(%2) {shape=[6,4]}":                                 false,
+		"reshape(%0) {shape=[2,3,2,2]}; transpose(%1) {perm=[2,0,1,3]}; reshape(%2) {shape=[2,6,2]}":                           false,
+		"reshape(%0) {shape=[2,3,4]}; transpose(%1) {perm=[2,0,1]}; reshape(%2) {shape=[4,6]}":                                 true,
+		"transpose(%0) {perm=[1,0]}; reshape(%1) {shape=[2,2,6]}; transpose(%2) {perm=[2,0,1]}; reshape(%3) {shape=[3,2,4,1]}": true,
+	} {
+		f := viewsOf(t, views)
+		v, root := f.Results[0], f.Params[0]
+		s, ok, err := StridesInto(v, root, nil)
+		require.NoError(t, err, views)
+		require.Equal(t, wantOK, ok, views)
+		if !ok {
+			continue
+		}
+		require.Same(t, v, s.Root)
+		x, err := tensor.Generate(tensor.Rule{Kind: "normal", Std: 1, Seed: 1}, tensor.F32, []int{6, 4})
+		require.NoError(t, err)
+		want, err := ir.Eval(f, []*tensor.Tensor{x}, nil)
+		require.NoError(t, err)
+		got := tensor.New(tensor.F32, want[0].Shape()...)
+		to, err := got.View(s.Strides, s.Offset, s.Shape)
+		require.NoError(t, err)
+		require.NoError(t, to.CopyFrom(x))
+		require.Nil(t, tensor.Compare(got, want[0], tensor.Exact), views)
+	}
+}
+
 func TestStridesOfBadSizes(t *testing.T) {
 	f, _, diags := ir.Parse("views", "func @v(%x: f32[S]) -> f32[S,1] {\n %0 = reshape(%x) {shape=[S,1]}\n return %0\n}\n")
 	require.NoError(t, diags.Err())

@@ -10,8 +10,9 @@ const (
 	Refused Level = iota
 	// Alone: it can, as a region that holds nothing else.
 	Alone
-	// Strided: it can, as a region that holds nothing else but the views through which
-	// the value reads its operands: the executor takes operands of any strides.
+	// Strided: it can, as a region that holds nothing else but views: those through
+	// which the value reads its operands, and the reshapes and transpositions under
+	// which its result is stored. The executor takes any strides.
 	Strided
 	// Fusible: it can, and a region may hold the value beside others.
 	Fusible

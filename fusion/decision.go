@@ -55,6 +55,7 @@ const (
 	together
 	siblings
 	recomputed
+	arranged
 	otherOwner
 	takenAlone
 	fromMemory
@@ -92,6 +93,7 @@ var reasonTexts = [numReasons]string{
 	together:        "other values had brought %p and %c together",
 	siblings:        "%p and %c read %v in the same iteration space",
 	recomputed:      "computing %p again moves fewer bytes than reading it",
+	arranged:        "%c is how the result of %p is stored",
 	otherOwner:      "another executor computes %p",
 	takenAlone:      "an executor takes one of them as a region of its own",
 	fromMemory:      "%c reads %p at places that need it in memory",
@@ -117,7 +119,7 @@ var reasonTexts = [numReasons]string{
 
 // mergeReasons are the reasons for a merge.
 var mergeReasons = [numReasons]bool{sameSpace: true, backBroadcast: true, onOuter: true, inlined: true,
-	epilogue: true, inOrder: true, together: true, siblings: true}
+	epilogue: true, inOrder: true, together: true, siblings: true, arranged: true}
 
 // Name is the text form's name of a value of the input: "%h", "%12".
 func (r *Result) Name(v *ir.Value) string { return r.names()[v.ID] }

@@ -112,6 +112,7 @@ func Partition(f *ir.Func, cs []Claimer, o Options) (*Result, error) {
 	if !o.Off {
 		g.mergeVertically()
 		g.mergeSiblings()
+		g.arrangeResults()
 		g.recompute()
 	}
 	return g.emit(), nil

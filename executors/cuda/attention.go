@@ -103,19 +103,24 @@ func newAttention(e *Executor, m *machine, region *ir.Func, o executors.Options)
 
 // attentionIn is the attention of a region that holds nothing else but views.
 func attentionIn(region *ir.Func) *ir.Value {
-	if len(region.Results) != 1 || region.Results[0].Op != ir.OpAttention {
+	if len(region.Results) != 1 {
+		return nil
+	}
+	found := rootOf(region.Results[0])
+	if found.Op != ir.OpAttention {
 		return nil
 	}
 	for _, v := range region.Values {
-		if v != region.Results[0] && !v.Is(ir.View) {
+		if v != found && !v.Is(ir.View) {
 			return nil
 		}
 	}
-	return region.Results[0]
+	return found
 }
 
 // plan plans attention on operands that are read where they lie, if the template can,
-// and else copied to scratch memory first.
+// and else copied to scratch memory first; and a result that is stored where it
+// belongs, or copied there.
 func (a attended) plan(sizes map[string]int64) (*planned, error) {
 	buffers, err := a.buffers(sizes)
 	if err != nil {
@@ -141,7 +146,7 @@ func (a attended) plan(sizes map[string]int64) (*planned, error) {
 		return nil, err
 	}
 	a.attend(p.Plan, plan, &o)
-	return p, nil
+	return p, o.deliver(p.Plan, sizes)
 }
 
 // buffers are the caller's.
@@ -172,9 +177,7 @@ func (a attended) attend(p *ptx.Plan, plan *attention.Plan, o *attentionOperands
 		x := ptx.Launch{Entry: l.Entry, Grid: l.Grid, Block: l.Block, Shared: l.Shared, Params: l.Params}
 		for _, at := range l.Pointers {
 			to := ptx.Pointer{Buf: ptx.Scratch, Offset: scratch}
-			if at.Operand == attention.O {
-				to = ptx.Pointer{Buf: len(a.region.Params)}
-			} else if at.Operand != attention.Scratch {
+			if at.Operand != attention.Scratch {
 				to = o.at(at.Operand)
 			}
 			x.Pointers = append(x.Pointers, ptx.Pointer{At: at.At, Buf: to.Buf, Offset: to.Offset + at.Offset})

@@ -99,13 +99,15 @@ func TestConformanceOfAttention(t *testing.T) {
 	}
 }
 
-// attendViews are regions of attention that reads through views, with what the plan
-// at B=2, S=5 is to be.
-var attendViews = map[string]struct {
+type attendView struct {
 	region   string
 	launches int
 	scratch  bool
-}{
+}
+
+// attendViews are regions of attention that reads through views, with what the plan
+// at B=2, S=5 is to be.
+var attendViews = map[string]attendView{
 	"heads split by a transposition": {`func @r(%x: f32[B,S,24]) -> f32[B,2,S,4] {
   %0 = slice(%x) {starts=[0,0,0], limits=[B,S,8]}
   %1 = slice(%x) {starts=[0,0,8], limits=[B,S,16]}
@@ -153,6 +155,25 @@ var attendViews = map[string]struct {
   %2 = scaled_dot_product_attention(%0, %1, %0)
   return %2
 }`, 3, true},
+	"heads side by side": {`func @r(%q: bf16[B,2,S,8], %k: bf16[B,2,S,8]) -> bf16[B,S,16] {
+  %0 = scaled_dot_product_attention(%q, %k, %k)
+  %1 = transpose(%0) {perm=[0,2,1,3]}
+  %2 = reshape(%1) {shape=[B,S,16]}
+  return %2
+}`, 1, false},
+	"columns apart": {`func @r(%q: f32[B,S,4], %k: f32[B,S,4]) -> f32[B,4,S] {
+  %0 = scaled_dot_product_attention(%q, %k, %k)
+  %1 = transpose(%0) {perm=[0,2,1]}
+  return %1
+}`, 2, true},
+	"no regular order": {`func @r(%q: f32[B,S,4], %x: f32[B,4,S]) -> f32[S,B,4] {
+  %0 = transpose(%x) {perm=[0,2,1]}
+  %1 = scaled_dot_product_attention(%q, %0, %q)
+  %2 = reshape(%1) {shape=[S,B,4]}
+  %3 = transpose(%2) {perm=[0,2,1]}
+  %4 = reshape(%3) {shape=[S,B,4]}
+  return %4
+}`, 4, true},
 }
 
 // Attention reads through views, and copies what the template cannot read.
