@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -52,6 +53,15 @@ func All() []Executor {
 	return out
 }
 
+// Indexed is an executor for the first of several devices of a kind. A selection
+// names the others "name:N".
+type Indexed interface {
+	Executor
+	// At is the executor for device n, from 0: the same one at each call, available or
+	// not.
+	At(n int) Executor
+}
+
 // UnknownError says that a selection names an executor that is not registered.
 type UnknownError struct {
 	Name  string
@@ -77,7 +87,7 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the reason.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// Select returns executors by name, in that order, the reference executor
+// Select returns executors by name, or by name and device ("cuda:1"), in that order, the reference executor
 // appended if it is registered and not named. Without names it returns every
 // available executor, best first.
 //
@@ -90,15 +100,15 @@ func Select(names ...string) ([]Executor, error) {
 	}
 	var out []Executor
 	for i, n := range names {
-		if slices.Contains(names[:i], n) {
-			return nil, fmt.Errorf("executor %q is named twice", n)
-		}
 		if i > 0 && names[i-1] == Reference {
 			return nil, fmt.Errorf("executor %q is named after %q, which leaves nothing to it: name it before", n, Reference)
 		}
 		e := find(all, n)
 		if e == nil {
 			return nil, &UnknownError{Name: n, Known: namesOf(all)}
+		}
+		if find(out, e.Name()) != nil {
+			return nil, fmt.Errorf("executor %q is named twice", n)
 		}
 		if err := e.Available(); err != nil {
 			return nil, &UnavailableError{Name: n, Err: err}
@@ -119,10 +129,17 @@ func available(all []Executor) ([]Executor, error) {
 	return out, nil
 }
 
+// find is the executor of a name, "name:N" being that of a device; nil if there is
+// none.
 func find(all []Executor, name string) Executor {
+	kind, index, indexed := strings.Cut(name, ":")
+	n, err := strconv.ParseUint(index, 10, 16)
 	for _, e := range all {
 		if e.Name() == name {
 			return e
+		}
+		if x, ok := e.(Indexed); ok && indexed && err == nil && e.Name() == kind {
+			return x.At(int(n))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package executors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -68,6 +69,43 @@ func TestSelect(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c.want, namesOf(got))
 	}
+}
+
+// several is an executor for several devices, of which two are there.
+type several struct{ named }
+
+func (several) At(n int) Executor {
+	if n == 0 {
+		return several{named{name: "many"}}
+	}
+	e := named{name: fmt.Sprintf("many:%d", n)}
+	if n > 1 {
+		e.why = errNoDevice
+	}
+	return e
+}
+
+func TestSelectADevice(t *testing.T) {
+	withRegistry(t, true)
+	Register(several{named{name: "many"}}, 15)
+	for name, want := range map[string]string{"many": "many", "many:0": "many", "many:1": "many:1"} {
+		got, err := Select("a", name)
+		require.NoError(t, err, name)
+		assert.Equal(t, []string{"a", want, Reference}, namesOf(got))
+	}
+	for name, want := range map[string]string{
+		"many:2":   `executor "many:2" is not available: no device`,
+		"many:":    `unknown executor "many:"`,
+		"many:-1":  `unknown executor "many:-1"`,
+		"many:1e9": `unknown executor "many:1e9"`,
+		"many:x":   `unknown executor "many:x"`,
+		"a:0":      `unknown executor "a:0"`,
+	} {
+		_, err := Select(name)
+		assert.ErrorContains(t, err, want)
+	}
+	_, err := Select("many", "many:0")
+	assert.ErrorContains(t, err, `"many:0" is named twice`)
 }
 
 func TestSelectRefuses(t *testing.T) {
