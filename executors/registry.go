@@ -107,7 +107,7 @@ func Select(names ...string) ([]Executor, error) {
 		if e == nil {
 			return nil, &UnknownError{Name: n, Known: namesOf(all)}
 		}
-		if find(out, e.Name()) != nil {
+		if slices.Contains(namesOf(out), e.Name()) {
 			return nil, fmt.Errorf("executor %q is named twice", n)
 		}
 		if err := e.Available(); err != nil {

@@ -104,7 +104,10 @@ func TestSelectADevice(t *testing.T) {
 		_, err := Select(name)
 		assert.ErrorContains(t, err, want)
 	}
-	_, err := Select("many", "many:0")
+	got, err := Select("many", "many:1")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"many", "many:1", Reference}, namesOf(got))
+	_, err = Select("many", "many:0")
 	assert.ErrorContains(t, err, `"many:0" is named twice`)
 }
 
