@@ -138,6 +138,8 @@ func find(all []Executor, name string) Executor {
 		if e.Name() == name {
 			return e
 		}
+	}
+	for _, e := range all {
 		if x, ok := e.(Indexed); ok && indexed && err == nil && e.Name() == kind {
 			return x.At(int(n))
 		}

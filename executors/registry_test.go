@@ -93,6 +93,10 @@ func TestSelectADevice(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, []string{"a", want, Reference}, namesOf(got))
 	}
+	Register(named{name: "many:7"}, 16)
+	got, err := Select("many:7")
+	require.NoError(t, err, "a device that is registered by itself")
+	assert.Equal(t, []string{"many:7", Reference}, namesOf(got))
 	for name, want := range map[string]string{
 		"many:2":   `executor "many:2" is not available: no device`,
 		"many:":    `unknown executor "many:"`,
@@ -104,7 +108,7 @@ func TestSelectADevice(t *testing.T) {
 		_, err := Select(name)
 		assert.ErrorContains(t, err, want)
 	}
-	got, err := Select("many", "many:1")
+	got, err = Select("many", "many:1")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"many", "many:1", Reference}, namesOf(got))
 	_, err = Select("many", "many:0")
