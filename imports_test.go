@@ -1,6 +1,7 @@
 package jitc_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,20 +27,22 @@ var layers = []struct {
 	{"jitc/codegen/x64/asm", nil},
 	{"jitc/codegen/x64/gemm", []string{"jitc/ir", "jitc/codegen/x64/asm"}},
 	{"jitc/codegen/ptx/asm", nil},
-	{"jitc/codegen/ptx/sim", nil},
-	{"jitc/codegen/ptx/gemm", []string{"jitc/ir", "jitc/codegen/ptx/asm"}},
+	{"jitc/codegen/ptx/tensormap", []string{"jitc/ir"}},
+	{"jitc/codegen/ptx/sim", []string{"jitc/ir/tensor", "jitc/codegen/ptx/tensormap"}},
+	{"jitc/codegen/ptx/gemm", []string{"jitc/ir", "jitc/codegen/ptx/asm", "jitc/codegen/ptx/tensormap"}},
 	{"jitc/codegen/ptx/attention", []string{"jitc/ir", "jitc/codegen/ptx/asm"}},
 	{"jitc/codegen", []string{"jitc/ir", "jitc/codegen"}},
 	{"jitc/executors/native/exec", nil},
 	{"jitc/executors/native/pool", nil},
-	{"jitc/executors/cuda/driver", nil},
-	{"jitc/executors/cuda/driver/fake", []string{"jitc/codegen/ptx/sim", "jitc/executors/cuda/driver"}},
+	{"jitc/executors/cuda/driver", []string{"jitc/codegen/ptx/tensormap"}},
+	{"jitc/executors/cuda/driver/fake", []string{"jitc/codegen/ptx/sim", "jitc/codegen/ptx/tensormap", "jitc/executors/cuda/driver"}},
 	{"jitc/executors/diskcache", nil},
 	{"jitc/executors", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/runtime/guard", []string{"jitc/ir"}},
 	{"jitc/runtime/metrics", []string{"jitc/runtime"}},
 	{"jitc/runtime", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
 	{"jitc/internal/testdevice", []string{"jitc/ir", "jitc/fusion", "jitc/executors"}},
+	{"jitc/internal/workload", []string{"jitc"}},
 	{"jitc/internal", []string{"jitc/ir", "jitc/trace", "jitc/internal"}},
 	{"jitc/cmd/jitc", []string{"jitc"}},
 	{"jitc", []string{"jitc"}},
@@ -102,20 +105,21 @@ func TestOnlyMetricsImportPrometheus(t *testing.T) {
 	require.True(t, found)
 }
 
-// What links purego is linked dynamically: the CUDA executor only, which cmd/jitc
-// can do without, and nothing that a program needs imports it.
-func TestOnlyTheDriverImportsPurego(t *testing.T) {
+// What links purego is linked dynamically: the executors for CUDA only, which
+// cmd/jitc can do without, and nothing that a program needs imports them.
+func TestOnlyBindingsImportPurego(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports}, "jitc/...")
 	require.NoError(t, err)
 	found := false
 	for _, p := range pkgs {
 		for imp := range p.Imports {
 			isPurego := strings.HasPrefix(imp, "github.com/ebitengine/purego")
-			inDriver := p.PkgPath == "jitc/executors/cuda/driver"
-			found = found || isPurego && inDriver
-			require.True(t, !isPurego || inDriver, "%s imports %s", p.PkgPath, imp)
-			inCuda := strings.HasPrefix(p.PkgPath, "jitc/executors/cuda") || strings.HasPrefix(p.PkgPath, "jitc/cmd/")
-			require.True(t, imp != "jitc/executors/cuda" || inCuda, "%s imports %s", p.PkgPath, imp)
+			isBinding := p.PkgPath == "jitc/executors/cuda/driver" || p.PkgPath == "jitc/executors/cuda/cublaslt"
+			found = found || isPurego && isBinding
+			require.True(t, !isPurego || isBinding, "%s imports %s", p.PkgPath, imp)
+			mayImport := slices.ContainsFunc([]string{"jitc/executors/cuda", "jitc/executors/cublas", "jitc/cmd/"},
+				func(prefix string) bool { return strings.HasPrefix(p.PkgPath, prefix) })
+			require.True(t, imp != "jitc/executors/cuda" && imp != "jitc/executors/cublas" || mayImport, "%s imports %s", p.PkgPath, imp)
 		}
 	}
 	require.True(t, found)

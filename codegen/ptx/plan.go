@@ -41,6 +41,8 @@
 // NaN. Options.FastMath gives the last of these up, and accuracy.
 package ptx
 
+import "jitc/codegen/ptx/tensormap"
+
 // Device is what code and plans depend on.
 type Device struct {
 	Arch            int // compute capability, 80 for sm_80
@@ -61,6 +63,7 @@ type Launch struct {
 	Shared      uint32 // bytes of dynamic shared memory
 	Params      []byte // the packed parameter block, complete but for Pointers
 	Pointers    []Pointer
+	Maps        []Map
 }
 
 // Pointer is an address in a parameter block: the 8 bytes at At become the address
@@ -70,6 +73,17 @@ type Pointer struct {
 	At     int
 	Buf    int
 	Offset int64
+}
+
+// Map is a tensor map in a parameter block: the tensormap.Bytes bytes at At, a
+// multiple of tensormap.Align, become that of a tensor which begins Offset bytes into
+// caller buffer Buf, or into the scratch, as of Pointer. Its address is a multiple
+// of 16.
+type Map struct {
+	At     int
+	Buf    int
+	Offset int64
+	Tensor tensormap.Map
 }
 
 // Scratch is the Buf of pointers into the plan's temporaries.

@@ -109,6 +109,8 @@ func spaceOf(addr uint64) space {
 		return local
 	case windows[constant] >> windowShift:
 		return constant
+	case windows[param] >> windowShift:
+		return param
 	}
 	return global
 }

@@ -38,6 +38,7 @@ func TestLoadsAndStores(t *testing.T) {
 		{"ld.const.v2.b32 {%r0, %r1}, [table+8]; mov.b64 %d0, {%r0, %r1};", 0x403F800000},
 		{"ld.param.u32 %r0, [n]; cvt.u64.u32 %d0, %r0;", 1},
 		{"ld.param.v2.u32 {%r0, %r1}, [in]; mov.b64 %d0, {%r0, %r1};", inAddr},
+		{"mov.b64 %d3, out; cvta.param.u64 %d3, %d3; ld.u64 %d0, [%d3]; ld.u32 %r0, [%d3+8]; cvt.u64.u32 %d4, %r0; add.u64 %d0, %d0, %d4;", outAddr + 1},
 		{"{ .reg .b64 %d1; mov.u64 %d1, 3; add.u64 %d0, %d1, 1; } add.u64 %d0, %d0, 0;", 4},
 		{"membar.gl; fence.acq_rel.gpu; prefetch.global.L2 [%d1]; nanosleep.u32 20; mov.u64 %d0, 1;", 1},
 	} {

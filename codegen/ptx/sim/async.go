@@ -24,6 +24,9 @@ type asyncCopy struct {
 // copiesAsync is cp.async and what belongs to it.
 func copiesAsync(d *decoder) exec {
 	d.one("async")
+	if d.has("bulk") {
+		return bulkCopies(d)
+	}
 	switch d.any("commit_group", "wait_group", "wait_all") {
 	case "commit_group":
 		return func(w *warp) { w.commit() }
@@ -55,6 +58,7 @@ func beginCopy(d *decoder) exec {
 		d.fail("expected 4, 8 or 16 bytes (.cg: 16), got %d", n)
 		n = 16
 	}
+	d.grain = min(d.grain, n)
 	source := d.constant(constSlot{value: uint64(n)})
 	if len(d.args) > 0 {
 		source = d.src(types["u32"])
@@ -69,7 +73,7 @@ func beginCopy(d *decoder) exec {
 func (w *warp) begin(dst, src *memoryAccess, source int32) {
 	s := &w.b.shared
 	s.tick++
-	s.copies = true
+	s.flags = true
 	for m := w.mask; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m)
 		c := asyncCopy{to: uint32(dst.address(w, lane)), from: src.address(w, lane), bytes: dst.bytes,

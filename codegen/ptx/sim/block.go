@@ -26,7 +26,10 @@ type block struct {
 	first   int // the warp that runs first
 	near    []*region
 	shared  sharedMemory
-	tiles   matrixTiles
+	events  int64 // what has happened at mbarriers: who waits there looks again
+	// mbarriers are those of shared memory, in the order of their making.
+	mbarriers []*mbarrier
+	tiles     matrixTiles
 }
 
 func newBlock(p *program, m *Module, mem *Memory, l Launch, o Options) *block {
@@ -44,7 +47,7 @@ func newBlock(p *program, m *Module, mem *Memory, l Launch, o Options) *block {
 	if l.Shared > 0 {
 		bytes = p.dynamic + l.Shared
 	}
-	b.shared = newShared(bytes, p.grain, n)
+	b.shared = newShared(bytes, p.grain, n, p.partial)
 	for i := range n {
 		b.warps = append(b.warps, newWarp(b, i, min(32, b.threads-32*i)))
 	}
@@ -57,6 +60,7 @@ func (b *block) start(index int) {
 	b.index, b.left = index, b.limit
 	b.at = [3]int{index % grid[0], index / grid[0] % grid[1], index / grid[0] / grid[1]}
 	b.shared.start()
+	b.mbarriers, b.events = b.mbarriers[:0], 0
 	for _, w := range b.warps {
 		w.start()
 	}
@@ -75,8 +79,9 @@ func (b *block) run() {
 			w := b.warps[(b.first+i)%len(b.warps)]
 			if w.live == 0 {
 				ended++
-			} else if !w.waiting {
+			} else if !w.waiting && !w.stuck() {
 				running = true
+				w.stalled = 0
 				w.turn()
 			}
 			if b.fault != nil {
@@ -85,12 +90,19 @@ func (b *block) run() {
 		}
 		switch {
 		case ended == len(b.warps):
-			b.endGroups()
+			b.end()
 			return
 		case !running && !b.release():
 			b.deadlock()
 		}
 	}
+}
+
+// end checks at the end of a block that nothing is left undone.
+func (b *block) end() {
+	b.endGroups()
+	b.endCopies()
+	b.endRegisters()
 }
 
 // release lets the warps go whose barrier is complete, and reports whether there
@@ -153,6 +165,10 @@ func (b *block) deadlock() {
 	var waits *warp
 	ended := ""
 	for _, w := range b.warps {
+		if w.stalled != 0 {
+			b.stuckAt(w)
+			return
+		}
 		if w.waiting && waits == nil {
 			waits = w
 		}

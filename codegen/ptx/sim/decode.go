@@ -23,7 +23,7 @@ type opcode func(d *decoder) exec
 
 // instructions are the tables of opcodes, a family each.
 var instructions = []map[string]opcode{
-	integerOps, floatOps, logicOps, compareOps, convertOps, moveOps, memoryOps, atomicOps, asyncOps, warpOps, matrixOps, groupOps, controlOps,
+	integerOps, floatOps, logicOps, compareOps, convertOps, moveOps, memoryOps, atomicOps, asyncOps, warpOps, matrixOps, groupOps, mbarrierOps, controlOps,
 }
 
 // instruction decodes an instruction.

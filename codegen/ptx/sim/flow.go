@@ -46,8 +46,14 @@ func barriers(d *decoder) exec {
 	kind := d.one("sync", "arrive")
 	d.has("aligned")
 	d.inst.control = waits
-	bar := barrier{id: d.number(), arrives: kind == "arrive"}
+	bar := barrier{slot: none, arrives: kind == "arrive"}
+	if len(d.args) > 0 && strings.HasPrefix(d.args[0], "%") {
+		bar.slot = d.src(types["u32"])
+	} else {
+		bar.id = d.number()
+	}
 	if len(d.args) > 0 || bar.arrives {
+		d.partial = true
 		if bar.threads = d.number(); bar.threads < 32 || bar.threads > maxThreads || bar.threads%32 != 0 {
 			d.fail("expected a multiple of 32 threads, got %d", bar.threads)
 		}
@@ -70,6 +76,9 @@ func syncWarp(d *decoder) exec {
 		s := &w.b.shared
 		for m := w.mask; m != 0; m &= m - 1 {
 			w.synced[bits.TrailingZeros32(m)] = syncPoint{tick: s.tick, lanes: w.mask}
+		}
+		if w.holders != 0 && w.holders&^w.mask == 0 {
+			w.holders = w.mask
 		}
 		s.tick++
 	}

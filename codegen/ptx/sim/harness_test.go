@@ -42,9 +42,10 @@ func params(in, out uint64, n uint32) []byte {
 
 // bench is a parsed body with mapped inputs and outputs.
 type bench struct {
-	m   *Module
-	mem *Memory
-	l   Launch
+	m    *Module
+	mem  *Memory
+	l    Launch
+	text string
 }
 
 // newBench parses a body for a launch of some threads, with in, and room for out.
@@ -65,7 +66,7 @@ func benchOf(t testing.TB, text string, threads int, in []byte, out int) *bench 
 	if out > 0 {
 		require.NoError(t, mem.Map(outAddr, out))
 	}
-	return &bench{m, mem, Launch{Entry: "f", Grid: [3]int{1, 1, 1}, Block: [3]int{threads, 1, 1}, Params: params(inAddr, outAddr, uint32(threads))}}
+	return &bench{m, mem, Launch{Entry: "f", Grid: [3]int{1, 1, 1}, Block: [3]int{threads, 1, 1}, Params: params(inAddr, outAddr, uint32(threads))}, text}
 }
 
 // run launches and returns n bytes of the output.

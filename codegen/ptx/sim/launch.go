@@ -14,8 +14,8 @@ type Launch struct {
 type Options struct {
 	// Perturb, when not 0, is a seed: approximate instructions (ex2.approx, and all
 	// others for which the hardware promises less than correct rounding) are off by up
-	// to 2 ulp, the same amount for the same input, and the blocks of the grid and the
-	// warps of a block run in another order.
+	// to 2 ulp, the same amount for the same input, the blocks of the grid and the warps
+	// of a block run in another order, and elect.sync picks another lane.
 	Perturb int64
 	// MaxSteps is how many instructions the warps of a block may carry out together;
 	// 0 is 1<<24.
@@ -41,6 +41,8 @@ type Stats struct {
 	MMA             int64 // matrix products of warps
 	GroupMMA        int64 // wgmma, by warps
 	Async           int64 // cp.async, by threads
+	Bulk            int64 // bulk copies, both ways
+	BulkBytes       int64 // that these bring, with what lies outside of tensors
 }
 
 // Add adds the counts of another launch.
@@ -56,6 +58,8 @@ func (s *Stats) Add(t Stats) {
 	s.MMA += t.MMA
 	s.GroupMMA += t.GroupMMA
 	s.Async += t.Async
+	s.Bulk += t.Bulk
+	s.BulkBytes += t.BulkBytes
 }
 
 // Kind is what a Fault is about.
@@ -72,13 +76,16 @@ const (
 	UnwrittenShared               // a read of shared memory that nobody wrote
 	UnwrittenLocal                // a read of local memory that nobody wrote
 	SharedRace                    // two threads, one of them writing, without a barrier between
-	AsyncNotWaited                // an access to what a cp.async writes, before its wait
+	AsyncNotWaited                // an access to what a cp.async or bulk copy writes, before its wait
 	ProductNotWaited              // an access to a register of a wgmma, before its wait
-	NotFenced                     // a wgmma whose operands need a wgmma.fence or fence.proxy.async
+	NotFenced                     // a wgmma or bulk copy that needs a wgmma.fence, fence.proxy.async or fence.mbarrier_init
+	BadBarrier                    // an mbarrier that is none, or one that does not allow what is asked of it
+	BadTransaction                // bytes of bulk copies that are not those that an mbarrier expects
+	BadTensorMap                  // a tensor map that was not encoded, or one of another number of axes
 	BadDescriptor                 // a descriptor of a wgmma with bits that mean nothing, or not the same in all lanes
 	MissingWarp                   // a wgmma that not all four warps of a group carry out alike
 	DivergentBarrier              // a barrier that not all threads of a warp, or of the block, reach together
-	BarrierDeadlock               // a barrier that some threads never reach
+	BarrierDeadlock               // a barrier or mbarrier that some threads never reach, or registers nobody gives
 	MissingLane                   // a collective of a warp without all lanes that it names
 	EndlessLoop                   // more than MaxSteps instructions
 	GlobalRace                    // two blocks of a launch, one of them writing
@@ -90,7 +97,8 @@ var kindNames = [numKinds]string{
 	"launch does not fit", "out of bounds", "misaligned", "unwritten global memory",
 	"unwritten register", "shared memory out of bounds", "unwritten shared memory",
 	"unwritten local memory", "shared memory race", "asynchronous copy not waited for",
-	"asynchronous product not waited for", "not fenced", "bad descriptor", "missing warp",
+	"asynchronous product not waited for", "not fenced", "bad barrier", "bad transaction",
+	"bad tensor map", "bad descriptor", "missing warp",
 	"divergent barrier", "barrier deadlock", "missing lane", "endless loop", "global memory race", "trap",
 }
 

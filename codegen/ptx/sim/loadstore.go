@@ -107,7 +107,10 @@ func nothing(*warp) {}
 
 // prefetches is prefetch, which no address makes wrong.
 func prefetches(d *decoder) exec {
-	s := d.space("global", "local")
+	s := d.space("global", "local", "const", "param")
+	if d.has("tensormap") {
+		return prefetchesMap(d, s)
+	}
 	d.one("L1", "L2", "L2::evict_last", "L2::evict_normal")
 	d.addr(s)
 	return nothing

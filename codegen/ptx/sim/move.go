@@ -62,7 +62,7 @@ func move(d *decoder) exec {
 // moved takes a value, or a variable, whose address it then is.
 func (d *decoder) moved(t typ) int32 {
 	name := strings.TrimSpace(strings.Join(d.args, ""))
-	if v, ok := d.symbol(name); ok && v.space != param && t.family != floating && t.bytes >= 4 {
+	if v, ok := d.symbol(name); ok && (v.space != param || t.bytes == 8) && t.family != floating && t.bytes >= 4 {
 		d.args = nil
 		return d.constant(constSlot{symbol: name})
 	}
@@ -129,7 +129,7 @@ func (d *decoder) unpack(t typ) exec {
 // convertAddress is cvta{.to}.space: between addresses of a space and generic ones.
 func convertAddress(d *decoder) exec {
 	back := d.has("to")
-	s := spaces[strings.TrimSuffix(d.one("global", "shared", "shared::cta", "local", "const"), "::cta")]
+	s := spaces[strings.TrimSuffix(d.one("global", "shared", "shared::cta", "local", "const", "param"), "::cta")]
 	t := d.typ("u64")
 	window := windows[s]
 	if back {

@@ -58,6 +58,25 @@ func TestErrorsOfInstructions(t *testing.T) {
 		{"bar.sync 0, 33;", "a multiple of 32"},
 		{"cp.async.cg.shared.global [%r1], [%d1], 8;", "4, 8 or 16 bytes (.cg: 16), got 8"},
 		{"cp.async.wait_group %r1;", "a number"},
+		{"cp.async.bulk.tensor.6d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1, {0}], [%r2];", ".1d .2d .3d .4d .5d"},
+		{"cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1, {0}], [%r2];", "2 registers, got 1"},
+		{"cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1], [%r2];", "a map and coordinates"},
+		{"cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%r3, {0}], [%r2];", "an address, got %r3"},
+		{"cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [in, {0}], [%r2];", `the base of an address, got "in"`},
+		{"cp.async.bulk.tensor.1d.shared::cta.global.mbarrier::complete_tx::bytes [%r1], [%d1, {0}], [%r2];", ".version 8.6"},
+		{"cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r1], [%d1, {0}], [%r2], %h1;", "no further modifier"},
+		{"cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%r1], [%d1, {0}], [%r2];", "another operand"},
+		{"cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1], 128, [%r2];", ".tensor"},
+		{"cp.async.bulk.wait_group -1;", "a number of groups, got -1"},
+		{"mbarrier.arrive.b64 %d1, [%r1];", ".shared .shared::cta"},
+		{"mbarrier.arrive.noComplete.shared.b64 %d1, [%r1], 1;", "got"},
+		{"mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1];", "another operand"},
+		{"mbarrier.arrive.relaxed.cta.shared::cta.b64 _, [%r1];", "got"},
+		{"mbarrier.try_wait.parity.shared::cta.b64 %r1, [%r1], 0;", "%r1, which is .b32"},
+		{"elect.sync %r1, -1;", "a predicate such as"},
+		{"bar.sync %p1;", "%p1, which is .pred"},
+		{"mov.b32 %r1, in;", "an operand of .b32"},
+		{"prefetch.tensormap [in];", "the base of an address"},
 		{"shfl.bfly.b32 %r1, %r2, 1, 31;", ".sync"},
 		{"red.global.cas.b32 [%d1], %r1, %r2;", "an operation that red has"},
 		{"atom.global.add.f16x2 %r1, [%d1], %r2;", ".noftz"},
@@ -91,6 +110,12 @@ func TestTargetsBoundInstructions(t *testing.T) {
 		"tanh.approx.bf16x2 %r1, %r2;":               "sm_90",
 		"cvt.f32.bf16 %f1, %h1;":                     "sm_90",
 		"ex2.approx.f16x2 %r1, %r2;":                 "sm_75",
+		"mbarrier.init.shared.b64 [%r1], 1;":         "sm_80",
+		"mbarrier.expect_tx.shared.b64 [%r1], 1;":    "sm_90",
+		"elect.sync _|%p1, -1;":                      "sm_90",
+		"fence.mbarrier_init.release.cluster;":       "sm_90",
+		"prefetch.tensormap [%d1];":                  "sm_90",
+		"cp.async.bulk.commit_group;":                "sm_90",
 	} {
 		text := module(code)
 		_, err := Parse(text)
@@ -146,6 +171,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(module("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r1, %r2}, {%f1, %f2, %f3, %f4};"))
 	f.Add(module("shfl.sync.down.b32 %r0|%p1, %r1, 3, 31, -1; cp.async.ca.shared.global [%r1], [%d1], 8; cvt.rn.bf16x2.f32 %r1, %f1, %f2;"))
 	f.Add(".version 7.8 // c\n.target sm_80, debug\n.file 1 \"a;b\"\n.loc 1 2 3\n/* */ .pragma \"x\";")
+	f.Add(module("mbarrier.init.shared.b64 [%r1], 1; mbarrier.try_wait.parity.shared::cta.b64 %p1, [%r1], %r2; elect.sync _|%p1, -1; bar.sync %r1, 64;"))
+	f.Add(module("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1, {0, %r2}], [%r2]; prefetch.param.tensormap [in];"))
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := Parse(text)
 		if err != nil {

@@ -20,8 +20,10 @@ type productQueue struct {
 	pending   []pendingProduct
 	stamps    []int64         // by slot, when an instruction last wrote the register; 0: never
 	owner     []*groupProduct // by slot, the last pending product whose sum it is to hold
+	registers int             // per thread, that the last setmaxnreg says
+	moved     *inst           // that
 	proxied   [32]uint32      // ticks of the last fence.proxy.async of the lanes
-	tiles     *groupTiles     // of the block; its first warp has them
+	tiles     [32]*groupTiles // of the last steps of the group; its first warp has them
 }
 
 // pendingProduct is a product under way.
@@ -29,18 +31,23 @@ type pendingProduct struct {
 	*groupProduct
 	in        *inst
 	group     int
+	step      int   // of the group's
 	began     int64 // as stamps
 	tick      uint32
-	left      tile // without one, the fragments
+	latest    uint32 // when its tiles were last written
+	left      tile   // without one, the fragments
 	right     tile
 	adds      bool
 	fragments [4]lanes
 }
 
-// groupTiles are the operands of a product, unpacked.
+// groupTiles are the operands of a product, unpacked at a tick by the first of the four
+// warps that makes its part.
 type groupTiles struct {
-	a [64][groupDepth]float64
-	b [256][groupDepth]float64
+	a    [64][groupDepth]float64
+	b    [256][groupDepth]float64
+	step int
+	tick uint32
 }
 
 // groupStep is what all four warps of a group have to carry out alike.
@@ -59,6 +66,11 @@ func (q *productQueue) start(slots int) {
 		q.stamps = make([]int64, slots)
 	}
 	clear(q.stamps)
+	for _, t := range q.tiles {
+		if t != nil {
+			t.tick = 0
+		}
+	}
 	*q = productQueue{steps: q.steps[:0], pending: q.pending[:0], stamps: q.stamps, owner: q.owner, tiles: q.tiles}
 }
 
@@ -135,7 +147,7 @@ func (p *groupProduct) begin(w *warp) {
 	}
 	s := &w.b.shared
 	s.tick++
-	pending.tick, pending.adds = s.tick, step.adds
+	pending.tick, pending.adds, pending.step = s.tick, step.adds, w.products.done
 	for i, r := range p.fragments {
 		pending.fragments[i] = w.regs[r]
 	}
@@ -200,17 +212,18 @@ func (w *warp) fenced(p *groupProduct, adds bool) bool {
 // visible checks that a chunk may be read: written, ordered before, and fenced by
 // its writers from the other kind of accesses.
 func (w *warp) visible(addr, _, _ uint32) bool {
-	if !w.touch(0, uint64(addr), 16, reads) {
+	return w.visibleTo(0, addr)
+}
+
+func (w *warp) visibleTo(lane int, addr uint32) bool {
+	if !w.touch(lane, uint64(addr), 16, reads) {
 		return false
 	}
 	s := &w.b.shared
 	first := addr >> s.shift
 	for i := range uint32(16) >> s.shift {
-		m := &s.marks[first+i]
-		by := int(m.writer & threadBits)
-		if by == threadBits || w.b.warps[by/32].products.proxied[by%32] < m.wrote {
-			w.fail(NotFenced, 0, "address %d was written without a fence.proxy.async of its writer behind it", (first+i)<<s.shift)
-			return false
+		if !w.b.proxied(&s.marks[first+i]) {
+			return w.unfenced(lane, first+i)
 		}
 	}
 	return true
@@ -228,9 +241,7 @@ func (w *warp) landProducts(keep int) {
 		n++
 	}
 	for i := range q.pending[:n] {
-		if !q.pending[i].carryOut(w) {
-			return
-		}
+		q.pending[i].carryOut(w)
 	}
 	for i := range q.pending[:n] {
 		for _, r := range q.pending[i].accs {
@@ -246,7 +257,7 @@ func (w *warp) landProducts(keep int) {
 }
 
 // untouched checks that nobody has written what a product reads or writes while it
-// was under way.
+// was under way, and notes that it has read shared memory up to now.
 func (w *warp) untouched(p *pendingProduct) bool {
 	for _, r := range p.accs {
 		if w.written[r] != 0 {
@@ -261,29 +272,35 @@ func (w *warp) untouched(p *pendingProduct) bool {
 		}
 	}
 	s := &w.b.shared
+	p.latest = 0
 	same := func(addr, _, _ uint32) bool {
 		first := addr >> s.shift
 		for i := range uint32(16) >> s.shift {
 			if m := &s.marks[first+i]; m.wrote > p.tick {
-				w.fail(SharedRace, 0, "address %d, which line %d reads, was written by thread %d before the wait",
-					(first+i)<<s.shift, p.in.line, m.writer&threadBits)
+				w.fail(SharedRace, 0, "address %d, which line %d reads, was written by %s before the wait",
+					(first+i)<<s.shift, p.in.line, w.b.describeWriter(m))
 				return false
 			}
+			p.latest = max(p.latest, s.marks[first+i].wrote)
+			s.noteRead(first+i, w.id, 0)
 		}
 		return true
 	}
 	return p.left.each(same) && p.right.each(same)
 }
 
-// carryOut makes a product, and notes that it has read shared memory up to now.
-func (p *pendingProduct) carryOut(w *warp) bool {
-	leader := w.leader()
-	if leader.products.tiles == nil {
-		leader.products.tiles = &groupTiles{}
+// carryOut makes the warp's part of a product.
+func (p *pendingProduct) carryOut(w *warp) {
+	tiles := &w.leader().products.tiles
+	t := tiles[p.step%len(tiles)]
+	if t == nil {
+		t = &groupTiles{}
+		tiles[p.step%len(tiles)] = t
 	}
-	t := leader.products.tiles
-	if !w.unpackTile(&p.left, p.unpack, t.a[:]) || !w.unpackTile(&p.right, p.unpack, t.b[:]) {
-		return false
+	if t.step != p.step || t.tick < p.latest {
+		w.unpackTile(&p.left, p.unpack, t.a[:])
+		w.unpackTile(&p.right, p.unpack, t.b[:])
+		t.step, t.tick = p.step, w.b.shared.tick
 	}
 	own := t.a[w.id%4*16:][:16]
 	for i, r := range p.fragments[:len(p.groupProduct.fragments)] {
@@ -302,7 +319,6 @@ func (p *pendingProduct) carryOut(w *warp) bool {
 			sums[lane] = bits32(float32(sum))
 		}
 	}
-	return true
 }
 
 // dot is a product of a row and a column; in float64, as the hardware keeps more bits
@@ -317,12 +333,9 @@ func dot(x, y *[groupDepth]float64) float64 {
 }
 
 // unpackTile reads a tile from shared memory.
-func (w *warp) unpackTile(t *tile, unpack func(x uint64, to []float64), to [][groupDepth]float64) bool {
+func (w *warp) unpackTile(t *tile, unpack func(x uint64, to []float64), to [][groupDepth]float64) {
 	var chunk [8]float64
-	return t.each(func(addr, row, k uint32) bool {
-		if !w.touch(0, uint64(addr), 16, reads) {
-			return false
-		}
+	t.each(func(addr, row, k uint32) bool {
 		for i := range uint32(4) {
 			unpack(load(w.b.shared.data[addr+4*i:], 4), chunk[2*i:])
 		}

@@ -19,6 +19,9 @@ type program struct {
 	consts     []constSlot
 	specials   map[string]int32 // the slots of special registers that occur
 	caches     int              // memory instructions, each with a memory of its last region
+	blocks     int              // that are to fit a multiprocessor (.minnctapersm); 0: not said
+	perThread  int              // registers of a thread, as .maxnreg says; 0: not said
+	partial    bool             // there are barriers that are not of the whole block
 	grain      int              // the narrowest access to shared memory: the unit of its race check
 }
 
@@ -30,6 +33,7 @@ const (
 	branches
 	ends
 	waits // at a barrier of the block
+	polls // an mbarrier, and may stall
 )
 
 // exec carries out an instruction for the lanes of w.mask. What is wrong goes to
@@ -55,8 +59,9 @@ type inst struct {
 // barrier are the operands of a barrier instruction.
 type barrier struct {
 	id      int
-	threads int  // 0: all of the block
-	arrives bool // and does not wait
+	slot    int32 // of the id, or none
+	threads int   // 0: all of the block
+	arrives bool  // and does not wait
 }
 
 const none = int32(-1)
@@ -101,7 +106,7 @@ type group struct {
 // entry reads an entry, from its header to its closing brace.
 func (p *parser) entry(st statement) error {
 	b := &body{m: p.m, line: st.line, labels: map[string]int32{}, known: map[constSlot]int32{}, masks: map[int32]uint64{},
-		program: &program{params: map[string]variable{}, vars: map[string]variable{}, specials: map[string]int32{}, grain: 4}}
+		program: &program{params: map[string]variable{}, vars: map[string]variable{}, specials: map[string]int32{}, grain: 16}}
 	if err := b.header(st); err != nil {
 		return err
 	}
@@ -167,7 +172,7 @@ func (b *body) param(st statement) error {
 func (b *body) performance(line int, text string) error {
 	for _, directive := range strings.Split(text, ".")[1:] {
 		word, rest, _ := strings.Cut(strings.TrimSpace(directive), " ")
-		n := 1
+		n := 1 // of words that take a number, the number; of dimensions, their product
 		for _, t := range split(rest) {
 			x, err := strconv.Atoi(t)
 			if err != nil || x < 1 || x > 1<<16 {
@@ -181,7 +186,11 @@ func (b *body) performance(line int, text string) error {
 				return wrong(line, "at most 1024 threads", directive)
 			}
 			b.Threads = n
-		case "minnctapersm", "maxnreg", "noreturn", "pragma":
+		case "minnctapersm":
+			b.blocks = n
+		case "maxnreg":
+			b.perThread = n
+		case "noreturn", "pragma":
 		default:
 			return wrong(line, "a directive such as .maxntid", "."+directive)
 		}

@@ -1,13 +1,17 @@
 package sim
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // sharedMemory is the shared memory of a block, and who accessed it since when.
 //
 // Every instruction of a warp that accesses it is a tick. Two accesses of the same
 // unit, one of them a write, are a race unless
 //   - they are of one thread, or both atomic, or
-//   - a barrier that both threads took part in lies between, or
+//   - a barrier that both threads took part in lies between, or an mbarrier at which
+//     the first has arrived and for whose phase the second has waited, or
 //   - the threads are of one warp, and the instructions are different ones, at the
 //     second of which the warp has converged again, or between which both threads
 //     have passed a bar.warp.sync.
@@ -23,12 +27,11 @@ type sharedMemory struct {
 	tick     uint32
 	began    uint32           // the tick at which the block began
 	epoch    uint32           // the tick of the last barrier of the whole block
-	copies   bool             // the block has begun asynchronous copies
+	flags    bool             // writers of marks may have flags other than atomicFlag
 	arrivals [numBarriers]int // warps that have arrived without waiting
-	// ordered[a][b] is the tick up to which warp a has the accesses of warp b behind
-	// a barrier of some warps; nil before there was one.
-	ordered [][]uint32
-	warps   int
+	// readers are the last reads of units that several warps have read, by warp; nil
+	// where all barriers are of the whole block, behind which reads are forgotten.
+	readers [][]readMark
 }
 
 const numBarriers = 16
@@ -37,39 +40,54 @@ const numBarriers = 16
 type unitMark struct {
 	wrote, read uint32 // ticks
 	lanes       uint32 // of the warp that read it
-	writer      uint16 // the thread, and flags
+	writer      uint16 // the thread, and flags; the mbarrier where there is bulkFlag
 	reader      uint16 // the warp, or severalWarps
 }
 
+// readMark is the last read of a unit by a warp.
+type readMark struct {
+	tick, lanes uint32
+}
+
 const (
-	pendingFlag   = 0x8000 // a cp.async has not been waited for
+	pendingFlag   = 0x8000 // a copy has not been waited for
 	atomicFlag    = 0x4000
-	threadBits    = 0x3FFF
+	bulkFlag      = 0x2000 // a bulk copy wrote it
+	barrierFlag   = 0x1000 // an mbarrier lies there
+	threadBits    = 0x0FFF
 	severalAtomic = atomicFlag | threadBits
 	severalWarps  = 0xFFFF
 )
 
-func newShared(bytes, grain, warps int) sharedMemory {
-	return sharedMemory{data: make([]byte, bytes), marks: make([]unitMark, bytes/grain+1), grain: uint32(grain),
-		shift: uint32(bits.TrailingZeros(uint(grain))), warps: warps}
+// newShared makes the shared memory of blocks of so many warps. partial says that
+// there are barriers that are not of the whole block.
+func newShared(bytes, grain, warps int, partial bool) sharedMemory {
+	s := sharedMemory{data: make([]byte, bytes), marks: make([]unitMark, bytes/grain+1), grain: uint32(grain),
+		shift: uint32(bits.TrailingZeros(uint(grain)))}
+	if partial {
+		s.readers = make([][]readMark, warps)
+	}
+	return s
 }
 
 // start forgets everything, for the next block.
 func (s *sharedMemory) start() {
 	if s.tick > 1<<31 {
 		clear(s.marks)
+		for _, r := range s.readers {
+			clear(r)
+		}
 		s.tick = 0
 	}
-	if s.copies {
+	if s.flags {
 		for i := range s.marks {
-			s.marks[i].writer = 0 // no copy is pending
+			s.marks[i].writer = 0
 		}
-		s.copies = false
+		s.flags = false
 	}
 	s.tick++
 	s.began, s.epoch = s.tick, s.tick
 	s.arrivals = [numBarriers]int{}
-	s.ordered = nil
 }
 
 // access is a kind of access.
@@ -97,7 +115,7 @@ func (w *warp) touch(lane int, addr uint64, n int, a access) bool {
 	first := uint32(addr) >> s.shift
 	for i := range max(1, uint32(n)>>s.shift) {
 		m := &s.marks[first+i]
-		if m.writer != me && (m.writer&pendingFlag != 0 || m.wrote > s.epoch) && !w.afterWrite(m, lane, a) {
+		if m.writer != me && (m.writer&(pendingFlag|barrierFlag) != 0 || m.wrote > s.epoch) && !w.afterWrite(m, lane, a) {
 			return w.raced(m, lane, (first+i)<<s.shift, a)
 		}
 		if a == reads {
@@ -105,10 +123,10 @@ func (w *warp) touch(lane int, addr uint64, n int, a access) bool {
 				w.fail(UnwrittenShared, lane, "%d bytes at %d", n, addr)
 				return false
 			}
-			m.noteRead(uint16(w.id), lane, s)
+			s.noteRead(first+i, w.id, lane)
 			continue
 		}
-		if m.read > s.epoch && !w.afterReads(m, lane) {
+		if m.read > s.epoch && !w.afterReads(first+i, lane) {
 			return w.raced(m, lane, (first+i)<<s.shift, a)
 		}
 		if a == updates {
@@ -126,29 +144,65 @@ func (w *warp) touch(lane int, addr uint64, n int, a access) bool {
 
 // raced is the fault of an access to a unit that is not ordered behind another one.
 func (w *warp) raced(m *unitMark, lane int, addr uint32, a access) bool {
-	if m.writer&pendingFlag != 0 {
-		w.fail(AsyncNotWaited, lane, "address %d is the target of a cp.async of thread %d", addr, m.writer&threadBits)
-		return false
-	}
 	what := [...]string{"reads", "writes", "updates"}[a]
-	if m.wrote > w.b.shared.epoch && m.writer != uint16(w.thread(lane)) {
-		w.fail(SharedRace, lane, "it %s address %d, which thread %d wrote since the last barrier", what, addr, m.writer&threadBits)
-	} else {
+	switch {
+	case m.writer&barrierFlag != 0:
+		w.fail(BadBarrier, lane, "it %s address %d, where an mbarrier lies", what, addr)
+	case m.writer&pendingFlag != 0:
+		w.fail(AsyncNotWaited, lane, "it %s address %d, the target of %s", what, addr, w.b.describeWriter(m))
+	case m.wrote > w.b.shared.epoch && m.writer != uint16(w.thread(lane)) && !w.afterWrite(m, lane, a):
+		w.fail(SharedRace, lane, "it %s address %d, which %s wrote since the last barrier", what, addr, w.b.describeWriter(m))
+	default:
 		w.fail(SharedRace, lane, "it %s address %d, which other threads read since the last barrier", what, addr)
 	}
 	return false
 }
 
-func (m *unitMark) noteRead(warp uint16, lane int, s *sharedMemory) {
+// describeWriter says who wrote a unit, or is to.
+func (b *block) describeWriter(m *unitMark) string {
+	who := int(m.writer & threadBits)
+	switch {
+	case m.writer&bulkFlag != 0:
+		return fmt.Sprintf("a bulk copy that completes at the mbarrier at %d", b.mbarriers[who].addr)
+	case m.writer&pendingFlag != 0:
+		return fmt.Sprintf("a cp.async of thread %d", who)
+	case who == threadBits:
+		return "several threads"
+	}
+	return fmt.Sprintf("thread %d", who)
+}
+
+// noteRead notes that a lane of a warp reads a unit.
+func (s *sharedMemory) noteRead(unit uint32, warp, lane int) {
+	m := &s.marks[unit]
 	switch {
 	case m.read <= s.epoch:
-		m.reader, m.lanes = warp, 1<<lane
-	case m.reader != warp:
+		m.reader, m.lanes = uint16(warp), 1<<lane
+	case m.reader == uint16(warp):
+		m.lanes |= 1 << lane
+	case s.readers == nil:
 		m.reader = severalWarps
 	default:
-		m.lanes |= 1 << lane
+		if m.reader != severalWarps {
+			s.noteReader(unit, int(m.reader), m.lanes, m.read)
+			m.reader = severalWarps
+		}
+		s.noteReader(unit, warp, 1<<lane, s.tick)
 	}
 	m.read = s.tick
+}
+
+// noteReader notes a read of a unit that several warps read.
+func (s *sharedMemory) noteReader(unit uint32, warp int, lanes, tick uint32) {
+	if s.readers[warp] == nil {
+		s.readers[warp] = make([]readMark, len(s.marks))
+	}
+	r := &s.readers[warp][unit]
+	if r.tick <= s.epoch {
+		r.lanes = 0
+	}
+	r.lanes |= lanes
+	r.tick = tick
 }
 
 func (m *unitMark) noteUpdate(me uint16, s *sharedMemory) {
@@ -164,33 +218,51 @@ func (m *unitMark) noteUpdate(me uint16, s *sharedMemory) {
 // lane does now.
 func (w *warp) afterWrite(m *unitMark, lane int, a access) bool {
 	switch by := m.writer & threadBits; {
-	case m.writer&pendingFlag != 0:
+	case m.writer&(pendingFlag|barrierFlag) != 0:
 		return false
+	case m.writer&bulkFlag != 0:
+		return w.after(len(w.b.warps)+int(by), 0, m.wrote, lane)
 	case m.writer&atomicFlag != 0 && a == updates:
 		return true
 	case by == threadBits:
 		return false
 	case int(by) == w.thread(lane):
 		return true
-	case int(by)/32 == w.id:
-		return w.afterLanes(1<<(by%32), m.wrote, lane)
-	default:
-		return w.afterWarp(int(by)/32, m.wrote)
 	}
+	return w.afterThread(int(m.writer&threadBits), m.wrote, lane)
+}
+
+// afterThread reports whether what a thread did at a tick is ordered before what the
+// lane does now.
+func (w *warp) afterThread(thread int, tick uint32, lane int) bool {
+	return w.afterReader(thread/32, readMark{tick, 1 << (thread % 32)}, lane)
 }
 
 // afterReads reports whether the reads of a unit are ordered before what the lane
 // does now.
-func (w *warp) afterReads(m *unitMark, lane int) bool {
-	switch {
-	case m.reader == severalWarps:
-		return false
-	case int(m.reader) == w.id:
-		others := m.lanes &^ (1 << lane)
-		return others == 0 || w.afterLanes(others, m.read, lane)
-	default:
-		return w.afterWarp(int(m.reader), m.read)
+func (w *warp) afterReads(unit uint32, lane int) bool {
+	s := &w.b.shared
+	m := &s.marks[unit]
+	if m.reader != severalWarps {
+		return w.afterReader(int(m.reader), readMark{m.read, m.lanes}, lane)
 	}
+	for warp, reads := range s.readers {
+		if reads != nil && reads[unit].tick > s.epoch && !w.afterReader(warp, reads[unit], lane) {
+			return false
+		}
+	}
+	return s.readers != nil
+}
+
+// afterReader is afterReads for what lanes of one warp did.
+func (w *warp) afterReader(warp int, r readMark, lane int) bool {
+	if warp == w.id {
+		r.lanes &^= 1 << lane
+		if r.lanes == 0 || w.afterLanes(r.lanes, r.tick, lane) {
+			return true
+		}
+	}
+	return w.after(warp, r.lanes, r.tick, lane)
 }
 
 // afterLanes reports whether what other lanes of the warp did at a tick is ordered
@@ -202,11 +274,6 @@ func (w *warp) afterLanes(others uint32, tick uint32, lane int) bool {
 	return w.synced[lane].tick >= tick && others&^w.synced[lane].lanes == 0
 }
 
-func (w *warp) afterWarp(other int, tick uint32) bool {
-	o := w.b.shared.ordered
-	return o != nil && tick <= o[w.id][other]
-}
-
 // barrier orders what the warps that pass it did before, and what they do next.
 func (s *sharedMemory) barrier(here []*warp, id int, all bool) {
 	s.arrivals[id] = 0
@@ -214,21 +281,14 @@ func (s *sharedMemory) barrier(here []*warp, id int, all bool) {
 		s.epoch = s.tick
 		return
 	}
-	if s.ordered == nil {
-		s.ordered = make([][]uint32, s.warps)
-		for i := range s.ordered {
-			s.ordered[i] = make([]uint32, s.warps)
-		}
-	}
-	joined := make([]uint32, s.warps)
+	var joined clock
 	for _, w := range here {
-		s.ordered[w.id][w.id] = s.tick
-		for i, t := range s.ordered[w.id] {
-			joined[i] = max(joined[i], t)
-		}
+		w.gather()
+		w.clock.note(w.id, moment{tick: s.tick})
+		joined.join(w.clock)
 	}
 	for _, w := range here {
-		copy(s.ordered[w.id], joined)
+		w.clock = append(w.clock[:0], joined...)
 	}
 	s.tick++
 }

@@ -36,10 +36,24 @@ type warp struct {
 	needs   int  // threads
 	counted bool // the instruction names the number
 
-	synced   [32]syncPoint
+	// What orders accesses to shared memory.
+	synced    [32]syncPoint
+	converged uint32     // the tick when its lanes last diverged
+	clock     clock      // what is ordered before what all lanes do next
+	held      clock      // and some of them
+	holders   uint32     // those
+	inited    [32]uint32 // ticks of the last fence.mbarrier_init of the lanes
+
+	// What its lanes wait for in loops, at mbarriers.
+	polled  *inst     // the last wait that did not succeed; nil: the last one has
+	awaited *mbarrier // and its mbarrier
+	stalled uint32    // lanes that go on when there is something new
+	since   int64     // block.events by then
+
 	local    []byte // of all lanes, one behind the other
 	localOK  []byte // one per byte: 1 once written
 	async    asyncQueue
+	stores   storeQueue
 	products productQueue
 }
 
@@ -72,8 +86,11 @@ func (w *warp) start() {
 	w.pc = [32]int32{}
 	copy(w.written, w.initial)
 	clear(w.localOK)
-	w.synced = [32]syncPoint{}
+	w.synced, w.inited, w.converged = [32]syncPoint{}, [32]uint32{}, 0
+	w.clock, w.held, w.holders = w.clock[:0], w.held[:0], 0
+	w.polled, w.awaited, w.stalled = nil, nil, 0
 	w.async = asyncQueue{pending: w.async.pending[:0]}
+	w.stores = storeQueue{pending: w.stores.pending[:0]}
 	w.products.start(len(w.regs))
 	for name, slot := range w.b.p.specials {
 		value := specialRegisters[name]
@@ -106,7 +123,7 @@ func (w *warp) turn() {
 		w.apart = false
 		w.ahead(steps / 2)
 	}
-	for steps > 0 && w.live != 0 && !w.waiting && w.b.fault == nil {
+	for steps > 0 && w.live != 0 && !w.waiting && w.stalled == 0 && w.b.fault == nil {
 		pc, group, next := w.lowest()
 		before := w.b.left
 		w.follow(pc, group, next, min(steps, w.b.left))
@@ -116,8 +133,15 @@ func (w *warp) turn() {
 			w.fail(EndlessLoop, bits.TrailingZeros32(w.live), "the block has taken %d steps", w.b.limit)
 		}
 	}
+	if w.stalled != 0 && w.stalled != w.live {
+		w.ahead(steps) // may be what the stalled lanes wait for
+	}
 	w.apart = w.apart && steps <= 0
 }
+
+// stuck reports whether lanes of the warp wait at an mbarrier where nothing has
+// changed.
+func (w *warp) stuck() bool { return w.stalled != 0 && w.since == w.b.events }
 
 // lowest are the lanes that are furthest behind, where they are, and where the
 // next ones are.
@@ -137,12 +161,12 @@ func (w *warp) lowest() (pc int32, group uint32, next int32) {
 	return pc, group, next
 }
 
-// ahead runs the lanes that are furthest ahead, up to where lanes meet: the others
-// are still to come there.
+// ahead runs the lanes that are furthest ahead and not stalled, up to where lanes
+// meet: the others are still to come there.
 func (w *warp) ahead(steps int64) {
 	for ; steps > 0 && w.b.fault == nil && w.live != 0; steps-- {
 		pc, group := int32(0), uint32(0)
-		for m := w.live; m != 0; m &= m - 1 {
+		for m := w.live &^ w.stalled; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros32(m)
 			if w.pc[i] > pc {
 				pc, group = w.pc[i], 0
@@ -151,7 +175,7 @@ func (w *warp) ahead(steps int64) {
 				group |= 1 << i
 			}
 		}
-		if w.b.p.code[pc].meets {
+		if group == 0 || w.b.p.code[pc].meets {
 			return
 		}
 		w.follow(pc, group, pc+1, 1)
@@ -177,6 +201,9 @@ func (w *warp) skip() {
 func (w *warp) follow(pc int32, group uint32, next int32, steps int64) {
 	b := w.b
 	code := b.p.code
+	if w.holders != 0 && group == w.live {
+		w.gather()
+	}
 	for ; steps > 0 && pc < next; steps-- {
 		in := &code[pc]
 		w.in, w.group = in, group
@@ -195,6 +222,9 @@ func (w *warp) follow(pc int32, group uint32, next int32, steps int64) {
 			pc++
 		case branches:
 			if mask != group && mask != 0 {
+				if group == w.live {
+					w.converged = b.shared.tick
+				}
 				w.move(mask, in.target)
 				w.move(group&^mask, pc+1)
 				return
@@ -203,6 +233,15 @@ func (w *warp) follow(pc int32, group uint32, next int32, steps int64) {
 				pc = in.target
 			} else {
 				pc++
+			}
+		case polls:
+			pc++
+			if mask != 0 {
+				w.compute(in, mask)
+				if w.stalled&group != 0 {
+					w.move(group, pc)
+					return
+				}
 			}
 		case ends:
 			w.live &^= mask
@@ -264,7 +303,11 @@ func (w *warp) arrive(in *inst, mask uint32) {
 		w.fail(DivergentBarrier, bits.TrailingZeros32(w.live&^mask), "lanes %#x of %#x are here", mask, w.live)
 		return
 	}
-	w.barrier, w.needs, w.counted = in.barrier.id, in.barrier.threads, in.barrier.threads != 0
+	id, ok := w.barrierID(in.barrier, mask)
+	if !ok {
+		return
+	}
+	w.barrier, w.needs, w.counted = id, in.barrier.threads, in.barrier.threads != 0
 	if !w.counted {
 		w.needs = w.b.threads
 	}
@@ -272,4 +315,21 @@ func (w *warp) arrive(in *inst, mask uint32) {
 	if in.barrier.arrives {
 		w.b.shared.arrivals[w.barrier]++
 	}
+}
+
+// barrierID is the number of the barrier that the lanes of a mask are at.
+func (w *warp) barrierID(bar barrier, mask uint32) (id int, ok bool) {
+	if bar.slot == none {
+		return bar.id, true
+	}
+	values := &w.regs[bar.slot]
+	first := bits.TrailingZeros32(mask)
+	for m := mask; m != 0; m &= m - 1 {
+		lane := bits.TrailingZeros32(m)
+		if x := values[lane]; x != values[first] || x >= numBarriers {
+			w.fail(BadBarrier, lane, "barrier %d, and %d in lane %d: expected the same, below %d", x, values[first], first, numBarriers)
+			return 0, false
+		}
+	}
+	return int(values[first]), true
 }

@@ -62,7 +62,8 @@ func groupInstruction(d *decoder) exec {
 	}
 }
 
-// movesRegisters is setmaxnreg.inc.sync.aligned.u32 n: registers are no bound here.
+// movesRegisters is setmaxnreg.inc.sync.aligned.u32 n. Registers are no bound here, but
+// what groups take has to be what others give.
 func movesRegisters(d *decoder) exec {
 	d.needsWarpGroups()
 	d.inst.meets = true
@@ -70,17 +71,66 @@ func movesRegisters(d *decoder) exec {
 	d.one("sync")
 	d.one("aligned")
 	d.typ("u32")
-	if n := d.number(); n < 24 || n > 256 || n%8 != 0 {
+	n := d.number()
+	if n < 24 || n > 256 || n%8 != 0 {
 		d.fail("expected a multiple of 8 from 24 to 256, got %d", n)
 	}
-	return func(w *warp) { w.together(groupStep{in: w.in}) }
+	return func(w *warp) {
+		if w.together(groupStep{in: w.in}) {
+			w.products.registers, w.products.moved = n, w.in
+		}
+	}
+}
+
+// Registers of a multiprocessor, and most of a thread.
+const (
+	allRegisters = 64 << 10
+	maxRegisters = 256
+)
+
+// givenRegisters is how many registers each thread has at first; 0 where nothing in the
+// entry says so, in which case the assembler ignores setmaxnreg.
+func (b *block) givenRegisters() int {
+	switch {
+	case b.p.perThread > 0:
+		return b.p.perThread
+	case b.p.blocks > 0 && b.p.Threads > 0:
+		return min(allRegisters/(b.p.Threads*b.p.blocks)&^7, maxRegisters)
+	}
+	return 0
+}
+
+// endRegisters checks at the end of a block that the groups together have taken no more
+// registers than they were given: the hardware waits for them for ever.
+func (b *block) endRegisters() {
+	given := b.givenRegisters()
+	total, most := 0, 0
+	var moved *warp
+	for i := 0; i < len(b.warps); i += 4 {
+		w := b.warps[i]
+		n := given
+		if w.products.moved != nil {
+			n = w.products.registers
+			if n > given {
+				moved = w
+			}
+		}
+		total, most = total+n, most+given
+	}
+	if given > 0 && total > most && moved != nil {
+		moved.in = moved.products.moved
+		moved.fail(BarrierDeadlock, 0, "registers per thread add up to %d over the warp groups, which were given %d", total, most)
+	}
 }
 
 // fencesProxies is fence.proxy.async: what its thread has written to shared memory
 // may then be read by asynchronous products, of others behind a barrier. All other
 // fences change nothing.
 func fencesProxies(d *decoder) exec {
-	if !d.has("proxy") {
+	switch {
+	case d.has("mbarrier_init"):
+		return fencesMbarriers(d)
+	case !d.has("proxy"):
 		return fences(d)
 	}
 	d.needsGroupVersion()

@@ -246,3 +246,20 @@ func TestChainsOfGroupProducts(t *testing.T) {
 	assert.EqualValues(t, 4*4, stats.GroupMMA)
 	assert.Equal(t, float32(4*16), math.Float32frombits(word(b.read(t, 512), 77)))
 }
+
+// The products of a block are those of its own operands.
+func TestGroupProductsOfBlocks(t *testing.T) {
+	body := replaceOnce(t, groupCopy, "ld.param.u64 %d2, [out];", `ld.param.u64 %d2, [out];
+	mov.u32 %r20, %ctaid.x; mad.wide.u32 %d1, %r20, 4096, %d1; mad.wide.u32 %d2, %r20, 512, %d2;`)
+	text := groupModule(t, fill(body+groupSetup+"PRODUCT END mad.wide.u32 %d4, %r1, 4, %d2; st.global.f32 [%d4], %a0;", groupNames...))
+	in := make([]byte, 3*4096)
+	for i := range len(in) / 2 {
+		binary.LittleEndian.PutUint16(in[2*i:], uint16(bfloat16.encode(float64(1+i/2048), nearestEven)))
+	}
+	b := benchOf(t, text, 128, in, 3*512)
+	b.l.Grid[0] = 3
+	out := b.run(t, 3*512)
+	for block, want := range []float32{16, 4 * 16, 9 * 16} {
+		assert.Equal(t, want, math.Float32frombits(word(out, 128*block+5)))
+	}
+}

@@ -21,6 +21,8 @@
 // they depend on it. Safe for concurrent use as far as the driver is.
 package driver
 
+import "jitc/codegen/ptx/tensormap"
+
 // The handles of the driver, and addresses of device memory.
 type (
 	Context   uintptr
@@ -91,6 +93,12 @@ type API interface {
 	ElapsedTime(from, to Event) (ms float32, err error)
 
 	Launch(f Function, c *LaunchConfig, s Stream) error
+	// EncodeTensorMap writes the map of the tensor at an address, a multiple of 16, to
+	// the tensormap.Bytes bytes of dst: of a box, no interleave, 128 bytes to L2 at a
+	// time, and zeros for what lies outside of the tensor. It queues nothing, and
+	// allocates no memory. A driver before CUDA 12 does not have it: an error of code
+	// NotSupported.
+	EncodeTensorMap(dst []byte, m *tensormap.Map, address Ptr) error
 
 	NewGraph() (Graph, error)
 	DestroyGraph(Graph) error
@@ -101,6 +109,9 @@ type API interface {
 	// SetKernelNode gives a node of the graph that x was made of another
 	// configuration, in x, for later launches.
 	SetKernelNode(x GraphExec, n Node, f Function, c *LaunchConfig) error
+	// SetChildNode gives a node that AddChildNode made another child in x, of as many
+	// nodes of the same kinds in the same order; child may be destroyed afterwards.
+	SetChildNode(x GraphExec, n Node, child Graph) error
 	LaunchGraph(x GraphExec, s Stream) error
 	BeginCapture(s Stream) error // what is queued on s becomes nodes
 	EndCapture(s Stream) (Graph, error)

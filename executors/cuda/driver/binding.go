@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// binding is the driver of this machine. Invariant: every function is resolved, and
-// cuInit has succeeded.
+// binding is the driver of this machine. Invariant: every function is resolved, but
+// for those that may be absent, and cuInit has succeeded.
 type binding struct {
 	fns symbols
 }
@@ -29,7 +29,7 @@ func (d *binding) call(f function, args ...uintptr) error {
 // arguments are lists of arguments that are not in use.
 var arguments = sync.Pool{New: func() any { return new([maxArguments]uintptr) }}
 
-const maxArguments = 11 // of cuLaunchKernel
+const maxArguments = 12 // of cuTensorMapEncodeTiled
 
 // steady calls f and allocates nothing. Pointers among args the caller keeps, and
 // they are to memory on the heap, or not of Go.

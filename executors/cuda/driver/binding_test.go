@@ -10,6 +10,8 @@ import (
 	"github.com/ebitengine/purego"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jitc/codegen/ptx/tensormap"
 )
 
 func bound(t *testing.T) (*binding, *recorded) {
@@ -369,15 +371,17 @@ func TestSteadyCallsAllocateNothing(t *testing.T) {
 	}
 	d, allocs := API(libcBinding(t, "abs")), API(libcBinding(t, "isascii"))
 	c := config
+	tiles, mapped := tileMap, make([]byte, tensormap.Bytes)
 	for name, call := range map[string]func() error{
-		"Launch":        func() error { return d.Launch(0, &c, 8) },
-		"SetKernelNode": func() error { return d.SetKernelNode(0, 5, 6, &c) },
-		"LaunchGraph":   func() error { return d.LaunchGraph(0, 8) },
-		"CopyToDevice":  func() error { return d.CopyToDevice(0, c.Params, 8) },
-		"AllocAsync":    func() error { _, err := allocs.AllocAsync(0, 8); return err },
-		"RecordEvent":   func() error { return d.RecordEvent(0, 8) },
-		"FreeAsync":     func() error { return d.FreeAsync(0, 8) },
-		"SetContext":    func() error { return d.SetContext(0) },
+		"Launch":          func() error { return d.Launch(0, &c, 8) },
+		"SetKernelNode":   func() error { return d.SetKernelNode(0, 5, 6, &c) },
+		"LaunchGraph":     func() error { return d.LaunchGraph(0, 8) },
+		"CopyToDevice":    func() error { return d.CopyToDevice(0, c.Params, 8) },
+		"AllocAsync":      func() error { _, err := allocs.AllocAsync(0, 8); return err },
+		"RecordEvent":     func() error { return d.RecordEvent(0, 8) },
+		"FreeAsync":       func() error { return d.FreeAsync(0, 8) },
+		"EncodeTensorMap": func() error { return allocs.EncodeTensorMap(mapped, &tiles, 8) },
+		"SetContext":      func() error { return d.SetContext(0) },
 	} {
 		assert.Zero(t, testing.AllocsPerRun(100, func() {
 			if err := call(); err != nil {

@@ -22,7 +22,7 @@ type recorded struct {
 
 type recordedCall struct {
 	name string
-	args [11]uintptr
+	args [maxArguments]uintptr
 }
 
 // The callbacks of a process are limited and live as long as it does, so all
@@ -49,14 +49,14 @@ func (r *recorded) lookup(name string) uintptr {
 	callbacks.Lock()
 	defer callbacks.Unlock()
 	if callbacks.addresses[name] == 0 {
-		callbacks.addresses[name] = purego.NewCallback(func(a, b, c, d, e, f, g, h, i, j, k uintptr) uintptr {
-			return uintptr(uint32(callbacks.library.called(name, [11]uintptr{a, b, c, d, e, f, g, h, i, j, k})))
+		callbacks.addresses[name] = purego.NewCallback(func(a, b, c, d, e, f, g, h, i, j, k, l uintptr) uintptr {
+			return uintptr(uint32(callbacks.library.called(name, [maxArguments]uintptr{a, b, c, d, e, f, g, h, i, j, k, l})))
 		})
 	}
 	return callbacks.addresses[name]
 }
 
-func (r *recorded) called(name string, args [11]uintptr) int {
+func (r *recorded) called(name string, args [maxArguments]uintptr) int {
 	r.calls = append(r.calls, recordedCall{name, args})
 	if f := r.answers[name]; f != nil {
 		return f(args[:])

@@ -51,6 +51,7 @@ const (
 	DriverMismatch     = 803
 	CaptureUnsupported = 900
 	CaptureInvalidated = 901
+	UpdateFailed       = 910
 	Unknown            = 999
 )
 
@@ -96,6 +97,7 @@ var results = map[int]struct {
 	DriverMismatch:     {"SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination", false},
 	CaptureUnsupported: {"STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing", false},
 	CaptureInvalidated: {"STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture", false},
+	UpdateFailed:       {"GRAPH_EXEC_UPDATE_FAILURE", "the graph update was not performed because it included changes which violated constraints specific to instantiated graph update", false},
 	Unknown:            {"UNKNOWN", "unknown error", true},
 }
 

@@ -56,16 +56,18 @@ const (
 	fnGraphInstantiate
 	fnGraphExecDestroy
 	fnGraphExecKernelNodeSetParams
+	fnGraphExecChildNodeSetParams
 	fnGraphLaunch
 	fnStreamBeginCapture
 	fnStreamEndCapture
+	fnTensorMapEncode
 	functionCount
 )
 
 // functionNames are the names that the driver exports them by: the version that
-// the binding is written to, then one that it can do with. The first version of
-// the kernel node functions takes the same fields without the last two, which are
-// left zero: the longer block serves both.
+// the binding is written to, then one that it can do with, or nothing where it can do
+// without (see resolve). The first version of the kernel node functions takes the same
+// fields without the last two, which are left zero: the longer block serves both.
 var functionNames = [functionCount]string{
 	fnInit:                         "cuInit",
 	fnDriverGetVersion:             "cuDriverGetVersion",
@@ -117,9 +119,11 @@ var functionNames = [functionCount]string{
 	fnGraphInstantiate:             "cuGraphInstantiateWithFlags",
 	fnGraphExecDestroy:             "cuGraphExecDestroy",
 	fnGraphExecKernelNodeSetParams: "cuGraphExecKernelNodeSetParams_v2|cuGraphExecKernelNodeSetParams",
+	fnGraphExecChildNodeSetParams:  "cuGraphExecChildGraphNodeSetParams",
 	fnGraphLaunch:                  "cuGraphLaunch",
 	fnStreamBeginCapture:           "cuStreamBeginCapture_v2",
 	fnStreamEndCapture:             "cuStreamEndCapture",
+	fnTensorMapEncode:              "cuTensorMapEncodeTiled|", // CUDA 12.0
 }
 
 // String is the name without what the driver adds to tell its versions apart.

@@ -40,17 +40,18 @@ func openFirst(names []string) (library, error) {
 // symbols is the functions of a library by number.
 type symbols []uintptr
 
-// resolve looks names up; a name "a|b" is a, or else b. missing lists what has no
-// address.
+// resolve looks names up; a name "a|b" is a, or else b, and one "a|" may be absent: its
+// address is then 0. missing lists what else has no address.
 func resolve(lib library, names []string) (s symbols, missing []string) {
 	s = make(symbols, len(names))
 	for i, alternatives := range names {
-		for name := range strings.SplitSeq(alternatives, "|") {
+		names, optional := strings.CutSuffix(alternatives, "|")
+		for name := range strings.SplitSeq(names, "|") {
 			if s[i] = lib.lookup(name); s[i] != 0 {
 				break
 			}
 		}
-		if s[i] == 0 {
+		if s[i] == 0 && !optional {
 			missing = append(missing, alternatives)
 		}
 	}

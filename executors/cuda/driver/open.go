@@ -20,7 +20,7 @@ func Open() (API, error) { return openOnce() }
 var openOnce = sync.OnceValues(func() (API, error) {
 	lib, err := openFirst(driverNames)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w (hint: install the NVIDIA driver)", ErrNotFound, err)
+		return nil, fmt.Errorf("%w: %w (hint: if there is an NVIDIA GPU, install NVIDIA's driver; in a container, docker run --gpus all)", ErrNotFound, err)
 	}
 	d, err := bind(lib)
 	if err != nil {

@@ -50,9 +50,11 @@ var driverCalls = map[string]string{
 	"Instantiate":          "cuGraphInstantiateWithFlags",
 	"DestroyGraphExec":     "cuGraphExecDestroy",
 	"SetKernelNode":        "cuGraphExecKernelNodeSetParams",
+	"SetChildNode":         "cuGraphExecChildGraphNodeSetParams",
 	"LaunchGraph":          "cuGraphLaunch",
 	"BeginCapture":         "cuStreamBeginCapture",
 	"EndCapture":           "cuStreamEndCapture",
+	"EncodeTensorMap":      "cuTensorMapEncodeTiled",
 	"Assemble":             "ptxas", // of the driver's Assembler
 }
 
