@@ -147,13 +147,13 @@ func (a *activation) tracing(args []unsafe.Pointer) *tracing {
 // compute runs the admission, or the one that the call has after all if its
 // arguments turn out not to fit.
 func (a *activation) compute(ctx context.Context, ad *rt.Admission, results []*tensor.Tensor, args []unsafe.Pointer) (*rt.Admission, []*tensor.Tensor, error) {
-	out, err := ad.Run(&a.call, results, a.f.engine.pool)
+	out, err := ad.Run(ctx, &a.call, results, a.f.engine.pool)
 	if err == nil {
 		return ad, out, nil
 	}
 	if found, e, ok := a.f.cache.Reconsider(ctx, ad, err, &a.call, a.tracing(args), a.stripe); ok {
 		if ad, err = found, e; err == nil {
-			out, err = ad.Run(&a.call, nil, a.f.engine.pool)
+			out, err = ad.Run(ctx, &a.call, nil, a.f.engine.pool)
 		}
 	}
 	return ad, out, err
@@ -191,7 +191,7 @@ func (a *activation) runInto(ctx context.Context, out unsafe.Pointer, args []uns
 		return err
 	}
 	if a.reuse(ad, out) {
-		_, err := ad.Run(&a.call, a.held, a.f.engine.pool)
+		_, err := ad.Run(ctx, &a.call, a.held, a.f.engine.pool)
 		if err == nil || !unfit(err) {
 			return err
 		}

@@ -30,7 +30,7 @@ func Func1[A, R any](e *Engine, fn func(A) R, opts ...FuncOption) *F1[A, R] {
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F1[A, R]) Call(ctx context.Context, a A) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -80,7 +80,7 @@ func Func2[A, B, R any](e *Engine, fn func(A, B) R, opts ...FuncOption) *F2[A, B
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F2[A, B, R]) Call(ctx context.Context, a A, b B) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -132,7 +132,7 @@ func Func3[A, B, C, R any](e *Engine, fn func(A, B, C) R, opts ...FuncOption) *F
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F3[A, B, C, R]) Call(ctx context.Context, a A, b B, c C) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -186,7 +186,7 @@ func Func4[A, B, C, D, R any](e *Engine, fn func(A, B, C, D) R, opts ...FuncOpti
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F4[A, B, C, D, R]) Call(ctx context.Context, a A, b B, c C, d D) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -242,7 +242,7 @@ func Func5[A, B, C, D, E, R any](e *Engine, fn func(A, B, C, D, E) R, opts ...Fu
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F5[A, B, C, D, E, R]) Call(ctx context.Context, a A, b B, c C, d D, e E) (R, error) {
 	var out R
 	call := fn.untyped.begin()
@@ -300,7 +300,7 @@ func Func6[A, B, C, D, E, F, R any](e *Engine, fn func(A, B, C, D, E, F) R, opts
 }
 
 // Call computes the function; the tensors of the result are new. ctx carries the
-// stance, and ends waiting and compiling; a run is not interrupted.
+// stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *F6[A, B, C, D, E, F, R]) Call(ctx context.Context, a A, b B, c C, d D, e E, f F) (R, error) {
 	var out R
 	call := fn.untyped.begin()

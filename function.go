@@ -189,7 +189,7 @@ func (fn *Function) find(ctx context.Context, c *traceCall) (*rt.Admission, erro
 }
 
 // Call computes the function on arguments, in parameter order, into new tensors.
-// ctx carries the stance, and ends waiting and compiling; a run is not interrupted.
+// ctx carries the stance, and ends waiting, compiling, and loops between two iterations.
 func (fn *Function) Call(ctx context.Context, args ...*tensor.Tensor) ([]*tensor.Tensor, error) {
 	return fn.run(ctx, nil, args)
 }
@@ -211,12 +211,12 @@ func (fn *Function) run(ctx context.Context, results, args []*tensor.Tensor) ([]
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.Run(&c.Call, results, fn.engine.pool)
+	out, err := a.Run(ctx, &c.Call, results, fn.engine.pool)
 	if b, e, ok := fn.reconsider(ctx, a, err, c); ok {
 		if e != nil {
 			return nil, e
 		}
-		return b.Run(&c.Call, results, fn.engine.pool)
+		return b.Run(ctx, &c.Call, results, fn.engine.pool)
 	}
 	return out, err
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -135,21 +136,19 @@ func (a *Admission) ResultLayouts() []*tensor.Layout {
 // are contiguous tensors of the result types that share memory with nothing else;
 // nil lets it allocate them, in the memory of donated arguments where that can be,
 // and on a device if that computes them and a tensor of the call lies there.
-// What it returns are the results.
-func (a *Admission) Run(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
+// What it returns are the results. ctx may end it between two iterations of a loop:
+// the error is then its cause, and the elements of the results, and so of donated
+// arguments, are undefined.
+func (a *Admission) Run(ctx context.Context, c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
 	t := a.Entry.Traced
 	switch {
 	case a.padding != nil:
-		return a.runPadded(c, results, w)
+		return a.runPadded(ctx, c, results, w)
 	case a.Recording != nil:
-		return a.replay(c, results, w)
+		return a.replay(ctx, c, results, w)
 	}
 	if p := a.Entry.program.Load(); p != nil && a.compiled {
-		if results != nil {
-			return results, p.Chain.runInto(t.arguments(c), results, a.Sizes, w, keptBy(c))
-		}
-		results = make([]*tensor.Tensor, len(p.Chain.results))
-		return results, p.Chain.run(t.arguments(c), results, a.Sizes, w, keptBy(c))
+		return p.Chain.runCall(ctx, t.arguments(c), results, len(c.Tensors), a.Sizes, w, keptBy(c))
 	}
 	return a.evaluate(c, results)
 }
@@ -171,10 +170,10 @@ func (a *Admission) evaluate(c *call.Call, results []*tensor.Tensor) ([]*tensor.
 }
 
 // replay runs the recording.
-func (a *Admission) replay(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
+func (a *Admission) replay(ctx context.Context, c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
 	r, extra := a.Recording, a.Entry.Traced.extra(c)
 	if results != nil {
-		return results, r.RunCall(c, extra, results, w)
+		return results, r.runCall(ctx, c, extra, results, w)
 	}
 	if r.devices == nil {
 		results = r.Results()
@@ -185,13 +184,13 @@ func (a *Admission) replay(c *call.Call, results []*tensor.Tensor, w executors.W
 		}
 	}
 	if donated := r.takeDonated(c, results); donated != nil {
-		err := r.RunCall(c, extra, donated, w)
+		err := r.runCall(ctx, c, extra, donated, w)
 		if shared := a.sharedDonation(c); shared != nil && err != nil {
 			return nil, shared
 		}
 		return donated, err
 	}
-	return results, r.RunCall(c, extra, results, w)
+	return results, r.runCall(ctx, c, extra, results, w)
 }
 
 // sharedDonation is the error for a donated argument that shares memory with

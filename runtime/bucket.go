@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -179,7 +180,7 @@ func (p *Padded) padding(sizes, buckets map[string]int64) (*padding, error) {
 type padBuffers struct{ args []*tensor.Tensor }
 
 // runPadded runs the recording on padded copies of the arguments.
-func (a *Admission) runPadded(c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
+func (a *Admission) runPadded(ctx context.Context, c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
 	buf, _ := a.recorded.pads.Get().(*padBuffers)
 	if buf == nil {
 		buf = &padBuffers{args: make([]*tensor.Tensor, len(a.padding.params))}
@@ -194,6 +195,7 @@ func (a *Admission) runPadded(c *call.Call, results []*tensor.Tensor, w executor
 	if err != nil {
 		return nil, err
 	}
+	in.ctx = ctx
 	padded := a.Recording.Results()
 	if err := a.Recording.run(in, padded, w, nil); err != nil {
 		return nil, err

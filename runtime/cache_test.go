@@ -261,7 +261,7 @@ func TestEvictedEntriesAreReleased(t *testing.T) {
 	k.must(kind(tensor.I16))
 	k.must(kind(tensor.U16))
 	assert.True(t, kept.Entry.evicted.Load())
-	out, err := kept.Run(held, nil, serial{})
+	out, err := kept.Run(t.Context(), held, nil, serial{})
 	require.NoError(t, err)
 	assert.Equal(t, []int{3}, out[0].Shape())
 	s := k.sums(9)

@@ -34,8 +34,9 @@ type ChainSegment struct {
 //	args -> [program 0] -> nonzero: U = 17 -> [program 1 at U=17] -> results
 //
 // Each segment keeps recordings by exact sizes, least recently used out first.
-// Values that cross from segment to segment live until their last reader has run.
-// Immutable but for these recordings; safe for concurrent use.
+// Values that cross from segment to segment live until their last reader has run,
+// on a device where that computes and reads them: see chainHomes. Immutable but for
+// these recordings; safe for concurrent use.
 type Chain struct {
 	f        *ir.Func
 	head     *ir.Func // f's parameters with what is known of the sizes at the start
@@ -43,7 +44,8 @@ type Chain struct {
 	params   []int // slot of each parameter of f
 	results  []chainResult
 	slots    int
-	late     []string // the symbols that definers give values
+	homes    []*device // by slot; nil for the host
+	late     []string  // the symbols that definers give values
 }
 
 // chainSegment is a ChainSegment with values as slots of a run.
@@ -92,6 +94,7 @@ func NewChain(f *ir.Func, segments []ChainSegment, entries int) (*Chain, error) 
 		return nil, err
 	}
 	l.lifetimes()
+	l.c.homes = l.c.chainHomes()
 	l.c.head = &ir.Func{Name: f.Name, Params: f.Params, Facts: segments[0].Program.F.Facts, NumIDs: f.NumIDs}
 	return l.c, nil
 }
@@ -226,8 +229,9 @@ type SegmentStats struct {
 	Hits       int64         `json:"hits"`       // runs at sizes that were recorded, or being recorded
 	Misses     int64         `json:"misses"`
 	Evicted    int64         `json:"evicted"`
-	Bytes      int           `json:"bytes"`  // the most that a kept recording takes while it runs
-	Record     time.Duration `json:"record"` // spent on recordings, in ns
+	Bytes      int           `json:"bytes"`             // the most that a kept recording takes while it runs
+	Devices    int           `json:"devices,omitempty"` // the same of the memory of devices
+	Record     time.Duration `json:"record"`            // spent on recordings, in ns
 }
 
 // Stats counts what the segments did so far.
@@ -240,34 +244,45 @@ func (c *Chain) Stats() []SegmentStats {
 			Hits: n.hits, Misses: n.misses, Evicted: n.evicted, Record: n.spent}
 		for _, r := range s.recordings.values() {
 			out[k].Bytes = max(out[k].Bytes, r.Arena+r.Scratch)
+			out[k].Devices = max(out[k].Devices, r.onDevices())
 		}
 	}
 	return out
 }
 
 // Run computes the chain on args, of the types of f's parameters, into new
-// tensors. sizes gives the values of symbols that no parameter's shape mentions;
+// tensors: on a device if that computes them and an argument lies there, else on the
+// host. sizes gives the values of symbols that no parameter's shape mentions;
 // it may be nil. Arguments that do not fit are a *ir.BindError. Sizes that data
 // gives and that f does not allow are a *ir.DefineError, with the position of the
 // op that found them.
 func (c *Chain) Run(args []*tensor.Tensor, sizes map[string]int64, w executors.Workers) ([]*tensor.Tensor, error) {
-	results := make([]*tensor.Tensor, len(c.results))
-	return results, c.run(args, results, sizes, w, nil)
+	return c.runCall(context.Background(), args, nil, len(args), sizes, w, nil)
 }
 
 // RunInto is Run into given tensors: contiguous, of the types that the results
 // turn out to have, sharing memory with nothing else, anywhere. A result that does not fit is
 // a *BufferError; after an error, the results' elements are undefined.
 func (c *Chain) RunInto(args, results []*tensor.Tensor, sizes map[string]int64, w executors.Workers) error {
-	return c.runInto(args, results, sizes, w, nil)
+	return c.runInto(context.Background(), args, results, sizes, w, nil)
 }
 
-func (c *Chain) runInto(args, results []*tensor.Tensor, sizes map[string]int64, w executors.Workers, kept keptRanges) error {
+// runCall is Run, or RunInto where there are results, for a call of which the first
+// leaves arguments say where results may stay.
+func (c *Chain) runCall(ctx context.Context, args, results []*tensor.Tensor, leaves int, sizes map[string]int64, w executors.Workers, kept keptRanges) ([]*tensor.Tensor, error) {
+	if results != nil {
+		return results, c.runInto(ctx, args, results, sizes, w, kept)
+	}
+	results = make([]*tensor.Tensor, len(c.results))
+	return results, c.run(&chainRun{c: c, ctx: ctx, kept: kept, near: devicesOf(args[:min(leaves, len(args))])}, args, results, sizes, w)
+}
+
+func (c *Chain) runInto(ctx context.Context, args, results []*tensor.Tensor, sizes map[string]int64, w executors.Workers, kept keptRanges) error {
 	if err := count("results", len(results), len(c.results)); err != nil {
 		return err
 	}
 	if err := apart(args, results); err != nil {
 		return err
 	}
-	return c.run(args, slices.Clone(results), sizes, w, kept)
+	return c.run(&chainRun{c: c, ctx: ctx, kept: kept}, args, slices.Clone(results), sizes, w)
 }

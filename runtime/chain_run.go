@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,23 +15,29 @@ import (
 // chainRun is one run of a chain.
 type chainRun struct {
 	c     *Chain
+	ctx   context.Context
 	slots []*tensor.Tensor // nil before the value exists and after its last use
 	given []*tensor.Tensor // by slot: where the caller wants a result; nil if anywhere
+	far   []*tensor.Tensor // by slot: a copy of the value at its home
+	slabs []*slab          // by slot: the memory of what lies at its home
 	kept  keptRanges       // of the chain's parameters
+	near  []*device        // on which results may stay
 	sizes map[string]int64 // the run's own
+
+	stripe uint32 // of the arenas
 }
 
-// run fills the results, in the caller's tensors where they are not nil. What goes
-// from segment to segment does so on the host.
-func (c *Chain) run(args, results []*tensor.Tensor, preset map[string]int64, w executors.Workers, kept keptRanges) error {
+// run fills the results, in the caller's tensors where they are not nil.
+func (c *Chain) run(r *chainRun, args, results []*tensor.Tensor, preset map[string]int64, w executors.Workers) (err error) {
 	if w == nil {
 		return errors.New("no workers to run on")
 	}
-	sizes, err := c.bind(args, preset)
-	if err != nil {
+	if r.sizes, err = c.bind(args, preset); err != nil {
 		return err
 	}
-	r := &chainRun{c: c, sizes: sizes, kept: kept, slots: make([]*tensor.Tensor, c.slots), given: make([]*tensor.Tensor, c.slots)}
+	r.slots, r.given = make([]*tensor.Tensor, c.slots), make([]*tensor.Tensor, c.slots)
+	r.far, r.slabs = make([]*tensor.Tensor, c.slots), make([]*slab, c.slots)
+	defer r.release()
 	for i, n := range c.params {
 		r.slots[n] = args[i]
 	}
@@ -63,15 +70,15 @@ func (r *chainRun) segment(k int, w executors.Workers) error {
 	if err != nil {
 		return r.blame(k, err)
 	}
-	args := make([]*tensor.Tensor, len(s.params))
-	for i, n := range s.params {
-		args[i] = r.slots[n]
+	in := &inputs{kept: r.keptOf(s), ctx: r.ctx}
+	if in.leaves, err = r.arguments(s, in.kept); err != nil {
+		return r.wrap(err)
 	}
 	results, err := r.place(s, rec)
 	if err != nil {
-		return err
+		return r.wrap(err)
 	}
-	if err := rec.run(&inputs{leaves: args, kept: r.keptOf(s)}, results, w, nil); err != nil {
+	if err := rec.run(in, results, w, nil); err != nil {
 		return err
 	}
 	for i, n := range s.results {
@@ -83,10 +90,12 @@ func (r *chainRun) segment(k int, w executors.Workers) error {
 		}
 	}
 	for _, n := range s.last {
-		r.slots[n] = nil
+		r.drop(n)
 	}
 	return nil
 }
+
+func (r *chainRun) wrap(err error) error { return fmt.Errorf("@%s: %w", r.c.f.Name, err) }
 
 // keptOf are those of a segment's parameters that sets keep on devices.
 func (r *chainRun) keptOf(s *chainSegment) *keptRanges {
@@ -102,16 +111,21 @@ func (r *chainRun) keptOf(s *chainSegment) *keptRanges {
 	return &kept
 }
 
-// place makes tensors for a segment's results, or takes the caller's.
+// place makes tensors for a segment's results, or takes the caller's. What belongs on
+// a device for the segments that follow is brought to the caller's at the end.
 func (r *chainRun) place(s *chainSegment, rec *Recording) ([]*tensor.Tensor, error) {
 	out := make([]*tensor.Tensor, len(s.results))
 	for i, res := range rec.p.results {
 		dt, shape := rec.p.slots[res.slot].typ.DType, rec.shapes[res.slot]
-		t := r.given[s.results[i]]
-		if t == nil {
-			t = tensor.New(dt, shape...)
-		} else if err := r.fits(s.results[i], t, dt, shape); err != nil {
-			return nil, err
+		n := s.results[i]
+		if t := r.given[n]; t != nil {
+			if err := r.fits(n, t, dt, shape); err != nil {
+				return nil, err
+			}
+		}
+		t, err := r.result(n, rec.madeOn(i), dt, shape)
+		if err != nil {
+			return nil, fmt.Errorf("result %d: %w", i, err)
 		}
 		out[i] = t
 	}
@@ -146,14 +160,14 @@ func (r *chainRun) define(d *chainDefiner) error {
 	}
 	args, err := toHost(args)
 	if err != nil {
-		return fmt.Errorf("@%s: %s: %w", r.c.f.Name, d.v.Pos, err)
+		return r.wrap(fmt.Errorf("%s: %w", d.v.Pos, err))
 	}
 	if err := ir.Define(d.v, args, r.sizes); err != nil {
 		return err
 	}
 	out, err := ir.EvalValue(d.v, args, r.sizes)
 	if err != nil {
-		return fmt.Errorf("@%s: %s: %w", r.c.f.Name, d.v.Pos, err)
+		return r.wrap(fmt.Errorf("%s: %w", d.v.Pos, err))
 	}
 	t := out[0]
 	if given := r.given[d.out]; given != nil {
@@ -189,28 +203,43 @@ func (r *chainRun) blame(k int, err error) error {
 // finish gives the results their tensors.
 func (r *chainRun) finish(results []*tensor.Tensor) error {
 	for i, res := range r.c.results {
-		t := r.slots[res.slot]
-		switch {
-		case !res.copied:
-			results[i] = t
-		case results[i] == nil:
-			h, err := t.ToHost()
-			if err != nil {
-				return fmt.Errorf("@%s: result %d: %w", r.c.f.Name, i, err)
-			}
-			if results[i] = h; h == t {
-				results[i] = t.Clone()
-			}
-		default:
-			if err := fitsResult(i, results[i], t.DType(), t.Shape()); err != nil {
-				return err
-			}
-			if err := results[i].CopyFrom(t); err != nil {
-				return err
-			}
+		if err := r.deliver(i, res, results); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (r *chainRun) deliver(i int, res chainResult, results []*tensor.Tensor) error {
+	t := r.slots[res.slot]
+	switch {
+	case !res.copied && (t == results[i] || results[i] == nil && r.slabs[res.slot] == nil):
+		results[i] = t
+		return nil
+	case results[i] == nil:
+		c, err := r.copyOf(t)
+		if err != nil {
+			return r.wrap(fmt.Errorf("result %d: %w", i, err))
+		}
+		results[i] = c
+		return nil
+	}
+	if err := fitsResult(i, results[i], t.DType(), t.Shape()); err != nil {
+		return err
+	}
+	return copyTensor(results[i], t)
+}
+
+// copyOf is a copy of t where results may stay, else on the host.
+func (r *chainRun) copyOf(t *tensor.Tensor) (*tensor.Tensor, error) {
+	if d, ok := t.Device().(*device); ok && slices.Contains(r.near, d) {
+		return d.copyOf(t)
+	}
+	h, err := t.ToHost()
+	if h == t {
+		h = t.Clone()
+	}
+	return h, err
 }
 
 // apart refuses given results that share memory with an argument or another one.

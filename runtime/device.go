@@ -9,15 +9,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"jitc/executors"
 	"jitc/ir/tensor"
 )
 
-// device is the queue of an accelerator, and what the process keeps for it: the
-// arenas that runs on it share, and the account of the tensors that lie there.
-// There is one for each queue; it is the tensor.Device of its tensors.
-type device struct {
+// device is the queue of an accelerator with what the process keeps for it. There is
+// one for each queue as long as a program or a tensor has it; it is the tensor.Device
+// of its tensors. When nobody has it any more its idle memory is given back.
+type device struct{ *stock }
+
+// stock is what the process keeps for a queue: the arenas that runs on it share, and
+// the account of the tensors that lie there. It does not know the device that has it.
+type stock struct {
 	queue  executors.Queue
 	name   string
 	arenas arenas
@@ -27,36 +32,59 @@ type device struct {
 	collecting atomic.Bool
 }
 
-// devices are those of the process, by executors.Queue.
-var devices sync.Map
+// devices are those of the process. It keeps none: programs, recordings and tensors
+// do, so that a closed executor's queue, and what the process kept for it, end with
+// the last of them.
+var devices struct {
+	mu   sync.Mutex
+	list []weak.Pointer[device]
+}
 
 // deviceOf is the device of a queue.
 func deviceOf(q executors.Queue) *device {
-	if d, ok := devices.Load(q); ok {
-		return d.(*device)
+	devices.mu.Lock()
+	defer devices.mu.Unlock()
+	for _, d := range aliveDevices() {
+		if d.queue == q {
+			return d
+		}
 	}
-	d := &device{queue: q, name: string(q.Device())}
-	d.arenas.source = d
-	d.limit.Store(leastLimit)
-	actual, _ := devices.LoadOrStore(q, d)
-	return actual.(*device)
+	s := &stock{queue: q, name: string(q.Device())}
+	s.arenas.source = s
+	s.limit.Store(leastLimit)
+	d := &device{s}
+	goruntime.AddCleanup(d, func(s *stock) { s.arenas.trim() }, s)
+	devices.list = append(devices.list, weak.Make(d))
+	return d
+}
+
+// aliveDevices are those that somebody has; the list is kept to them. Under lock.
+func aliveDevices() (alive []*device) {
+	devices.list = slices.DeleteFunc(devices.list, func(w weak.Pointer[device]) bool {
+		d := w.Value()
+		if d != nil {
+			alive = append(alive, d)
+		}
+		return d == nil
+	})
+	return alive
 }
 
 // Name is that of the queue's device.
-func (d *device) Name() string { return d.name }
+func (d *stock) Name() string { return d.name }
 
 // Download copies to the host and waits.
-func (d *device) Download(dst, src []byte) error { return d.queue.Download(dst, src) }
+func (d *stock) Download(dst, src []byte) error { return d.queue.Download(dst, src) }
 
 // Upload copies from the host.
-func (d *device) Upload(dst, src []byte) error { return d.queue.Upload(dst, src) }
+func (d *stock) Upload(dst, src []byte) error { return d.queue.Upload(dst, src) }
 
 // Free gives memory back behind what is queued.
-func (d *device) Free(mem []byte) { d.queue.Free(mem) }
+func (d *stock) Free(mem []byte) { d.queue.Free(mem) }
 
 // Alloc asks the queue. Where it has too little memory, the idle slabs of the
 // device go, and then the tensors there that the program has lost.
-func (d *device) Alloc(bytes int) ([]byte, error) {
+func (d *stock) Alloc(bytes int) ([]byte, error) {
 	mem, err := d.queue.Alloc(bytes)
 	if err != nil && d.arenas.trim() {
 		mem, err = d.queue.Alloc(bytes)
@@ -77,7 +105,7 @@ const (
 )
 
 // collect runs the garbage collector, so that tensors that nobody has are freed.
-func (d *device) collect() {
+func (d *stock) collect() {
 	goruntime.GC()
 	time.Sleep(settling)
 	d.limit.Store(max(2*d.live.Load(), leastLimit))
@@ -86,7 +114,7 @@ func (d *device) collect() {
 // account notes that tensors have so many bytes more. The collector of the host
 // sees their headers only: when they have doubled since the last time, it is run as
 // if they were its own.
-func (d *device) account(bytes int) {
+func (d *stock) account(bytes int) {
 	if d.live.Add(int64(bytes)) > d.limit.Load() && bytes > 0 && d.collecting.CompareAndSwap(false, true) {
 		go func() {
 			d.collect()
@@ -99,7 +127,7 @@ func (d *device) account(bytes int) {
 // unreachable.
 type deviceMemory struct{ bytes []byte }
 
-func (d *device) own(mem []byte) *deviceMemory {
+func (d *stock) own(mem []byte) *deviceMemory {
 	m := &deviceMemory{mem}
 	d.account(len(mem))
 	goruntime.AddCleanup(m, func(mem []byte) {
@@ -135,7 +163,22 @@ func (d *device) copyOf(t *tensor.Tensor) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, out.CopyFrom(t)
+	return out, copyTensor(out, t)
+}
+
+// copyTensor is dst.CopyFrom(src), on a device if both lie there.
+func copyTensor(dst, src *tensor.Tensor) error {
+	d, ok := dst.Device().(*device)
+	from, to := src.DeviceBytes(), dst.DeviceBytes()
+	if !ok || src.Device() != tensor.Device(d) || len(from) != len(to) || len(to) == 0 || src.DType() != dst.DType() || !src.SameShape(dst.Shape()) {
+		return dst.CopyFrom(src)
+	}
+	if address(from) == address(to) {
+		return nil
+	}
+	defer goruntime.KeepAlive(src)
+	defer goruntime.KeepAlive(dst)
+	return d.queue.Copy(to, from)
 }
 
 // ToQueue is t itself if it lies in the queue's memory, else a copy there.
@@ -201,12 +244,14 @@ type DeviceArena struct {
 	Tensors int64 `json:"tensors"` // bytes of tensors there: arguments, results, copies of frozen sets
 }
 
-// DeviceArenas describes the memory of runs on each device now, in the order of
-// names. Queues of one name are added up.
+// DeviceArenas describes the memory of runs now on each device that a program or a
+// tensor has, in the order of names. Queues of one name are added up.
 func DeviceArenas() []DeviceArena {
+	devices.mu.Lock()
+	alive := aliveDevices()
+	devices.mu.Unlock()
 	var out []DeviceArena
-	devices.Range(func(_, v any) bool {
-		d := v.(*device)
+	for _, d := range alive {
 		i := slices.IndexFunc(out, func(a DeviceArena) bool { return a.Device == d.name })
 		if i < 0 {
 			i = len(out)
@@ -214,8 +259,7 @@ func DeviceArenas() []DeviceArena {
 		}
 		out[i].ArenaStats = out[i].plus(d.arenas.stats())
 		out[i].Tensors += d.live.Load()
-		return true
-	})
+	}
 	slices.SortFunc(out, func(a, b DeviceArena) int { return cmp.Compare(a.Device, b.Device) })
 	return out
 }

@@ -1,11 +1,14 @@
 package runtime
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"jitc/executors"
+	"jitc/internal/testdevice"
 	"jitc/ir/call"
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
@@ -58,6 +61,54 @@ func BenchmarkDeviceRun(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// bumping is an idle queue whose memory is given out once.
+type bumping struct{ idle }
+
+func (q *bumping) Alloc(n int) ([]byte, error) {
+	b := q.memory[:n:n]
+	q.memory = q.memory[(n+255)&^255:]
+	return b, nil
+}
+
+// steadyLoop is a run of a scan on a device.
+func steadyLoop(b testing.TB, iterations int64) func() error {
+	q := &bumping{idle{make([]byte, 64<<20)}}
+	x := someOf(testdevice.New("test:0", 1), nil)
+	x.queue = q
+	r := record(b, partedText(b, rnn, x), map[string]int64{"B": 2, "S": iterations})
+	var args, results []*tensor.Tensor
+	for _, x := range loopArgs(b, rand.New(rand.NewPCG(1, 2)), r.p.F, r.Sizes) {
+		x, err := ToQueue(x, q)
+		require.NoError(b, err)
+		args = append(args, x)
+	}
+	for _, x := range r.Results() {
+		x, err := ToQueue(x, q)
+		require.NoError(b, err)
+		results = append(results, x)
+	}
+	return func() error { return r.Run(args, results, serial{}) }
+}
+
+func BenchmarkDeviceScan(b *testing.B) {
+	for _, n := range []int64{1, 100} {
+		run := steadyLoop(b, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestASteadyLoopOnADeviceAllocatesNothing(t *testing.T) {
+	run := steadyLoop(t, 20)
+	assertNoAllocs(t, func() { require.NoError(t, run()) })
 }
 
 func TestASteadyRunOnADeviceAllocatesNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"slices"
 
 	"jitc/ir/call"
@@ -27,8 +28,10 @@ type frame struct {
 	sharing sharing
 	stripe  uint32 // of the arenas
 	slab    *slab
-	own     []byte  // all memory of a small recording; then there is no slab
-	spread  *spread // of a program with steps on devices; else nil
+	own     []byte          // all memory of a small recording; then there is no slab
+	spread  *spread         // of a program with steps on devices; else nil
+	ctx     context.Context // ends loops; nil if nobody can
+	round   int             // which of the batches run: see rounds
 }
 
 // frozenSlots are the parameters [lo, hi) that frozen sets stand for.
@@ -114,6 +117,13 @@ func (r *Recording) newFrame() *frame {
 	return f
 }
 
+// setContext lets a context end the loops of a run, if it can end.
+func (f *frame) setContext(ctx context.Context) {
+	if f.ctx = nil; ctx != nil && ctx.Done() != nil {
+		f.ctx = ctx
+	}
+}
+
 // set points a slot at its memory.
 func (f *frame) set(n int, b []byte) {
 	f.slots[n] = b
@@ -163,6 +173,9 @@ func (f *frame) giveMemory() {
 func (r *Recording) release(f *frame) {
 	f.unset(0, f.frozen.lo)
 	f.unset(f.frozen.hi, len(r.p.params))
+	if f.ctx != nil {
+		f.ctx = nil
+	}
 	if f.spread != nil {
 		f.spread.forget(f, 0, f.frozen.lo)
 		f.spread.forget(f, f.frozen.hi, len(r.p.params))

@@ -39,7 +39,7 @@ func (f *frame) settle() {
 
 func (f *frame) stage(m int) {
 	s, side := f.spread, f.r.p.slots[m].side
-	s.staged[m], s.offsets[m] = true, s.need[side]
+	s.staged[m], s.current[m], s.offsets[m] = true, false, s.need[side]
 	s.elsewhere = append(s.elsewhere, m)
 	s.need[side] += (f.r.bytes[m] + deviceAlign - 1) &^ (deviceAlign - 1)
 }
@@ -57,28 +57,49 @@ func (f *frame) takeDevices(host []byte) error {
 			return f.tooLittle(side, err)
 		}
 		s.slabs[side] = b
-		if b == nil {
-			continue
+		if b != nil {
+			f.point(side, b.bytes, b.bytes[plan.arena:])
 		}
-		for _, n := range plan.temps {
-			f.set(n, part(b.bytes, r.offsets[n], r.bytes[n]))
-		}
-		s.behind[side] = b.bytes[plan.arena:]
 	}
+	f.pointElsewhere()
+	return nil
+}
+
+// point points the intermediates of a side at their place in its arena, and keeps the
+// place of what lies elsewhere.
+func (f *frame) point(side int, arena, behind []byte) {
+	f.spread.memory[side], f.spread.behind[side] = arena, behind
+	if side == 0 {
+		f.setTemps(arena)
+		return
+	}
+	for _, n := range f.r.devices.sides[side].temps {
+		f.set(n, part(arena, f.r.offsets[n], f.r.bytes[n]))
+	}
+}
+
+// pointElsewhere points scratch, and what lies behind arenas, at their place.
+func (f *frame) pointElsewhere() {
+	r, s := f.r, f.spread
 	for i, at := range r.devices.scratch {
 		if at.bytes > 0 {
-			s.scratch[i] = part(s.slabs[r.p.placed.sides[i]].bytes, at.offset, at.bytes)
+			s.scratch[i] = part(s.memory[r.p.placed.sides[i]], at.offset, at.bytes)
 		}
 	}
 	for _, m := range s.elsewhere {
-		f.set(m, part(s.behind[r.p.slots[m].side], s.offsets[m], r.bytes[m]))
+		f.set(m, f.placeElsewhere(m))
 	}
 	for i := range r.p.results {
 		if m := f.resultCopy(i); m >= 0 {
 			f.set(m, f.results[i])
 		}
 	}
-	return nil
+}
+
+// placeElsewhere is the place of a slot that lies elsewhere.
+func (f *frame) placeElsewhere(m int) []byte {
+	s := f.spread
+	return part(s.behind[f.r.p.slots[m].side], s.offsets[m], f.r.bytes[m])
 }
 
 func part(b []byte, offset, n int) []byte { return b[offset : offset+n : offset+n] }
@@ -107,13 +128,20 @@ func (f *frame) tooLittle(side int, err error) error {
 // giveDevices gives the memory back: what uses it is queued.
 func (f *frame) giveDevices() {
 	s := f.spread
-	clear(s.behind)
 	for side := range s.slabs {
 		if s.slabs[side] != nil {
 			f.r.p.placed.devices[side].arenas.give(s.slabs[side], s.stripes[side])
 			s.slabs[side] = nil
 		}
 	}
+	f.forgetDevices()
+}
+
+// forgetDevices lets go of memory that the frame does not own.
+func (f *frame) forgetDevices() {
+	s := f.spread
+	clear(s.behind)
+	clear(s.memory)
 	for _, m := range s.elsewhere {
 		f.set(m, nil)
 		s.staged[m] = false
@@ -131,6 +159,9 @@ func (r *Recording) runAcross(in *inputs, results []*tensor.Tensor, w executors.
 	f := r.frames.Get().(*frame)
 	defer r.release(f)
 	defer in.keepAlive(results)
+	if r.loops {
+		f.setContext(in.ctx)
+	}
 	if err := f.setTensors(in, results); err != nil {
 		return r.orNear(err, in, results, w, took)
 	}
@@ -149,29 +180,42 @@ func (f *frame) across(scratch, staging []byte, w executors.Workers, took func(i
 	if err := f.takeDevices(staging); err != nil {
 		return err
 	}
-	bs, err := f.r.takeBatches()
-	if err != nil {
+	rs := f.r.takeBatches()
+	defer f.r.giveBatches(rs)
+	if err := f.runGroups(rs, scratch, w, took); err != nil {
 		return fmt.Errorf("@%s: %w", f.r.p.F.Name, err)
 	}
-	defer f.r.giveBatches(bs)
+	return nil
+}
+
+// runGroups runs the groups, and brings the results to where they belong.
+func (f *frame) runGroups(rs *rounds, scratch []byte, w executors.Workers, took func(int, time.Duration)) error {
+	bs, err := f.r.batchesOf(rs, f.round)
+	if err != nil {
+		return err
+	}
 	for i, g := range f.r.p.placed.groups {
 		var err error
-		if g.side == 0 {
-			err = f.hostGroup(g, scratch, w, took)
+		if g.batch {
+			err = f.batchGroup(g, bs[i], took)
 		} else {
-			err = f.deviceGroup(g, bs[i], took)
+			err = f.stepGroup(g, scratch, w, took)
 		}
 		if err != nil {
-			return fmt.Errorf("@%s: %w", f.r.p.F.Name, err)
+			return err
 		}
 	}
 	return f.deliver()
 }
 
-func (f *frame) hostGroup(g group, scratch []byte, w executors.Workers, took func(int, time.Duration)) error {
+// stepGroup runs steps one after the other: those of the host, or one of control flow.
+func (f *frame) stepGroup(g group, scratch []byte, w executors.Workers, took func(int, time.Duration)) error {
 	for i := g.lo; i < g.hi; i++ {
 		var start time.Time
 		if took != nil {
+			if err := f.sync(g); err != nil {
+				return err
+			}
 			start = time.Now()
 		}
 		if err := f.transfer(i); err != nil {
@@ -181,13 +225,27 @@ func (f *frame) hostGroup(g group, scratch []byte, w executors.Workers, took fun
 			return err
 		}
 		if took != nil {
+			if err := f.sync(g); err != nil {
+				return err
+			}
 			took(i, time.Since(start))
 		}
 	}
 	return nil
 }
 
-func (f *frame) deviceGroup(g group, b executors.Batch, took func(int, time.Duration)) error {
+// sync waits for the device of a group.
+func (f *frame) sync(g group) error {
+	if g.side == 0 {
+		return nil
+	}
+	if err := f.r.p.placed.devices[g.side].queue.Sync(); err != nil {
+		return fmt.Errorf("%s on %s: %w", f.r.stepsText(g), f.r.p.where(g.lo), err)
+	}
+	return nil
+}
+
+func (f *frame) batchGroup(g group, b executors.Batch, took func(int, time.Duration)) error {
 	if err := f.transfer(g.lo); err != nil {
 		return err
 	}
@@ -226,10 +284,10 @@ func (f *frame) transfer(i int) error {
 	for _, t := range p.placed.before[i] {
 		from := p.slots[t.from].side
 		if t.param >= 0 {
-			if !f.spread.staged[t.to] {
-				continue // it is the argument, or the copy of its set
+			if !f.spread.staged[t.to] || f.spread.current[t.to] {
+				continue // it is the argument, or the copy of its set, or was copied before
 			}
-			from = f.spread.args[t.param]
+			from, f.spread.current[t.to] = f.spread.args[t.param], true
 		}
 		if err := f.move(f.slots[t.to], p.slots[t.to].side, f.slots[t.from], from); err != nil {
 			return fmt.Errorf("%s: an operand: %w", &p.Steps[i], err)
@@ -275,7 +333,7 @@ func (f *frame) deliver() error {
 			from = f.spread.args[param]
 		}
 		if err := f.move(f.results[i], f.spread.results[i], f.slots[res.slot], from); err != nil {
-			return fmt.Errorf("@%s: result %d: %w", p.F.Name, i, err)
+			return fmt.Errorf("result %d: %w", i, err)
 		}
 	}
 	return nil

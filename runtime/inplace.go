@@ -12,15 +12,20 @@ import (
 //
 //	%1 = scatter(%0, %at, %x)    %0: an intermediate that only this step reads
 //	%2 = scatter(%1, %at, %y)    one block of the arena for %0, %1 and %2
+//
+// Control flow whose bodies do so with what they are given is such a step too.
 
 // inPlace is the slot in whose memory output k of step i may lie, the operand that
 // it is an update of, or -1.
 func (r *Recording) inPlace(i, k int) int {
-	l, ok := r.launches[i].(executors.InPlacer)
-	if !ok {
+	var operand int
+	if c := r.controls[i]; c != nil {
+		operand = c.inPlaceOf(k)
+	} else if l, ok := r.launches[i].(executors.InPlacer); ok {
+		operand = l.InPlace(k)
+	} else {
 		return -1
 	}
-	operand := l.InPlace(k)
 	if operand < 0 {
 		return -1
 	}

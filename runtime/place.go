@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"jitc/executors"
+	"jitc/ir"
 )
 
 // placement says where the steps of a program with accelerators run, and what is
@@ -18,6 +19,8 @@ import (
 // there. Where a parameter lies is known at run time, so that it is only read
 // through copies: one on the argument's own side is the argument. Results are
 // written on the side of their step, and are brought to where the caller wants them.
+// Control flow on a device has its operands and results there, is a group of its own,
+// and may have work on other sides too.
 //
 // Invariant: nothing is copied between the steps of a group on a device.
 type placement struct {
@@ -31,8 +34,12 @@ type placement struct {
 	returned     []int // by result: the parameter that it is a copy of, or -1
 }
 
-// group is the steps [lo, hi), all on one side.
-type group struct{ side, lo, hi int }
+// group is the steps [lo, hi), all on one side: a batch of kernels on a device, or
+// one after the other.
+type group struct {
+	side, lo, hi int
+	batch        bool
+}
 
 // transfer copies a slot to its copy on another side.
 type transfer struct{ from, to, param int } // the parameter that from is, or -1
@@ -42,7 +49,11 @@ func (p *placement) side(q executors.Queue) int {
 	if q == nil {
 		return 0
 	}
-	d := deviceOf(q)
+	return p.add(deviceOf(q))
+}
+
+// add is the number of a device, which gets one if it has none.
+func (p *placement) add(d *device) int {
 	if i := slices.Index(p.devices, d); i >= 0 {
 		return i
 	}
@@ -50,25 +61,27 @@ func (p *placement) side(q executors.Queue) int {
 	return len(p.devices) - 1
 }
 
-// place finds the sides of a program that has steps on devices, and lets every
-// step read slots of its own side.
+// hasDevices reports whether steps of the program or of its bodies are on devices.
+func (p *Program) hasDevices() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return s.Queue != nil || slices.ContainsFunc(s.Bodies, func(b *Program) bool { return b.placed != nil })
+	})
+}
+
+// place finds the sides of a program, and lets every step read slots of its own
+// side.
 func (l *linker) place() {
-	if !slices.ContainsFunc(l.p.Steps, func(s Step) bool { return s.Queue != nil }) {
-		return
-	}
 	p := &placement{devices: []*device{nil}, before: make([][]transfer, len(l.p.Steps)), copies: make([][]int, len(l.p.params))}
 	l.p.placed = p
 	for i := range l.p.Steps {
 		side := p.side(l.p.Steps[i].Queue)
 		p.sides = append(p.sides, side)
-		if n := len(p.groups); n > 0 && p.groups[n-1].side == side {
-			p.groups[n-1].hi++
-		} else {
-			p.groups = append(p.groups, group{side, i, i + 1})
-		}
-		for _, n := range l.p.steps[i].out {
+		p.group(i, side, l.p.Steps[i].Bodies == nil)
+		s := &l.p.steps[i]
+		for _, n := range s.out[:len(s.out)-s.works] {
 			l.p.slots[n].side = side
 		}
+		l.placeBodies(i)
 	}
 	for i := range l.p.slots {
 		s := &l.p.slots[i]
@@ -79,12 +92,30 @@ func (l *linker) place() {
 		for i := g.lo; i < g.hi; i++ {
 			in := l.p.steps[i].in
 			for k, n := range in {
-				in[k] = c.read(n, g, i)
+				if l.p.Steps[i].readsHere(k) {
+					in[k] = c.read(n, group{side: 0, lo: i, hi: i + 1}, i)
+				} else {
+					in[k] = c.read(n, g, i)
+				}
 			}
 		}
 	}
 	l.placeResults()
 }
+
+// group adds step i to the last group, or begins one.
+func (p *placement) group(i, side int, kernel bool) {
+	batch := side > 0 && kernel
+	if n := len(p.groups); n > 0 && p.groups[n-1].side == side && p.groups[n-1].batch == batch && (batch || side == 0) {
+		p.groups[n-1].hi++
+		return
+	}
+	p.groups = append(p.groups, group{side, i, i + 1, batch})
+}
+
+// readsHere reports whether the host reads operand k of a step, wherever the step
+// is: it chooses between the bodies of a cond.
+func (s *Step) readsHere(k int) bool { return k == 0 && s.Bodies != nil && s.Region.Op == ir.OpCond }
 
 // placeResults finds out what steps read of results, and which are parameters.
 func (l *linker) placeResults() {
@@ -159,14 +190,22 @@ func (c *copier) copy(n int, g group, i int) int {
 
 // where names the device of a step, empty for the host.
 func (p *Program) where(step int) string {
-	if p.placed == nil || p.placed.sides[step] == 0 {
+	if p.placed == nil {
 		return ""
 	}
-	return p.placed.devices[p.placed.sides[step]].name
+	return p.sideName(p.placed.sides[step])
 }
 
-// Devices are the names of the devices that the program has steps on; bodies of
-// control flow have theirs.
+// sideName names the device of a side, empty for the host.
+func (p *Program) sideName(side int) string {
+	if side == 0 {
+		return ""
+	}
+	return p.placed.devices[side].name
+}
+
+// Devices are the names of the devices that the program, or a body of its control
+// flow, has steps on.
 func (p *Program) Devices() []string {
 	if p.placed == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 // the last that reads it.
 type PlannedBlock struct {
 	Region *ir.Value `json:"-"`                // that computes it, of op fused or control flow
-	Result int       `json:"result"`           // which of the region's results it is; -1 for the work of control flow: second copies of carries, and its bodies' intermediates
+	Result int       `json:"result"`           // which of the region's results it is; -1 for the work of control flow on a side: second copies of carries, and its bodies' intermediates
 	Offset int       `json:"offset"`           // bytes; a multiple of 64
 	Bytes  int       `json:"bytes"`            // of its elements; what follows up to a multiple of 64 is padding
 	First  int       `json:"first"`            // index into Program.Steps
@@ -20,7 +20,7 @@ type PlannedBlock struct {
 	Device string    `json:"device,omitempty"` // in whose arena it lies; empty for the host
 }
 
-// Plan lists the intermediates, ordered by first step and result. Tensors
+// Plan lists the intermediates, ordered by first step, result and device. Tensors
 // without elements have no place; results and constants are not in the arena.
 //
 //	%0 = fused(%x, %w1)    step 0    arena [0, 4096)     steps 0-1
@@ -36,15 +36,15 @@ func (r *Recording) Plan() []PlannedBlock {
 				continue
 			}
 			result := results[i]
-			if r.controls[at] != nil && i == len(step.out)-1 {
+			if i >= len(step.out)-step.works {
 				result = -1
 			}
 			out = append(out, PlannedBlock{Region: r.p.Steps[at].Region, Result: result,
-				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last, Device: r.p.where(at)})
+				Offset: r.offsets[n], Bytes: r.bytes[n], First: s.first, Last: s.last, Device: r.p.sideName(s.side)})
 		}
 	}
 	slices.SortFunc(out, func(a, b PlannedBlock) int {
-		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Result, b.Result))
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Device, b.Device))
 	})
 	return out
 }

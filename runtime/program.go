@@ -16,7 +16,8 @@
 // nothing here refers to a caller's tensors, but for those of frozen sets.
 //
 // Steps may run on devices, and tensors may lie there: see placement. Results that
-// a device computes stay there if an argument of the call lies there too.
+// a device computes stay there if an argument of the call lies there too. Control flow
+// is where most kernels of its bodies are.
 package runtime
 
 import (
@@ -37,7 +38,7 @@ type Step struct {
 	Executor string
 	Key      string // the region's canonical key, for reports
 	// Queue is that of the accelerator whose kernel it is; nil for the host. Queues
-	// are compared with ==.
+	// are compared with ==. Link sets that of control flow: see home.
 	Queue executors.Queue
 	// The kernel may have been compiled for another region of the same canonical
 	// form: its parameter i is the region's operand Params[i], its result i the
@@ -100,8 +101,16 @@ const (
 	slotCopy   // a parameter or a constant on the side of the steps that read it
 )
 
-// stepSlots are the slots a step reads, and those it writes.
-type stepSlots struct{ in, out []int }
+// stepSlots are the slots a step reads, and those it writes. The last of those that
+// control flow writes are its work: the host's, and that of each device on which its
+// bodies compute.
+type stepSlots struct {
+	in, out []int
+	works   int // how many of out are work
+}
+
+// work are the slots of the work.
+func (s *stepSlots) work() []int { return s.out[len(s.out)-s.works:] }
 
 // result is where a result of the program comes from. It is copied where no
 // step writes it in place: a parameter, a constant, a value returned before.
@@ -125,7 +134,9 @@ func Link(f *ir.Func, steps map[int]Step) (*Program, error) {
 		}
 	}
 	l.results()
-	l.place()
+	if p.hasDevices() {
+		l.place()
+	}
 	return p, nil
 }
 
@@ -222,13 +233,20 @@ func (l *linker) region(v *ir.Value, step Step) {
 	l.p.steps = append(l.p.steps, s)
 }
 
-// control is region for control flow; its last output is its work.
+// control is region for control flow, which has work.
 func (l *linker) control(v *ir.Value, step Step) {
 	at := len(l.p.Steps)
 	l.region(v, step)
-	l.p.slots = append(l.p.slots, slot{typ: workType, kind: slotTemp, first: at, last: at})
+	l.p.Steps[at].Queue = l.home(at)
+	l.addWork(at, 0)
+}
+
+// addWork gives a step of control flow work on a side.
+func (l *linker) addWork(at, side int) {
+	l.p.slots = append(l.p.slots, slot{typ: workType, kind: slotTemp, first: at, last: at, side: side})
 	s := &l.p.steps[at]
 	s.out = append(s.out, len(l.p.slots)-1)
+	s.works++
 }
 
 // String names the step in messages: "region at f.trace:3:3".

@@ -24,18 +24,19 @@ type Recording struct {
 	Workers int              // most workers that a run may have
 
 	p        *Program
-	launches []executors.Launch
-	controls []*control       // by step; nil for regions
-	shapes   [][]int          // by slot
-	bytes    []int            // by slot
-	offsets  []int            // by slot, into the arena; temporaries only
-	homeOf   []int            // by slot: the one in whose memory it lies, itself but for updates
-	until    []int            // by slot: the last step that reads what lies there
-	fixed    [][]byte         // by slot; constants only
-	alone    []bool           // by step: its launch needs no workers
-	serial   bool             // no launch needs any
-	donated  []int            // by result: the parameter whose memory it may take, or -1
-	devices  *deviceRecording // of a program with steps on devices; else nil
+	launches []executors.Launch // by step; nil for control flow
+	controls []*control         // by step; nil for regions
+	shapes   [][]int            // by slot
+	bytes    []int              // by slot
+	offsets  []int              // by slot, into the arena; temporaries only
+	homeOf   []int              // by slot: the one in whose memory it lies, itself but for updates
+	until    []int              // by slot: the last step that reads what lies there
+	fixed    [][]byte           // by slot; constants only
+	how      []stepHow          // by step
+	serial   bool               // no launch needs any
+	loops    bool               // a step, or one in a body, is a loop
+	donated  []int              // by result: the parameter whose memory it may take, or -1
+	devices  *deviceRecording   // of a program with steps on devices; else nil
 	slotIndex
 	frames sync.Pool
 }
@@ -78,8 +79,8 @@ func (p *Program) record(sizes map[string]int64, workers int) (*Recording, error
 func (r *Recording) recordBodies() (err error) {
 	r.controls = make([]*control, len(r.p.Steps))
 	for i := range r.p.Steps {
-		if step := &r.p.Steps[i]; step.Bodies != nil {
-			if r.controls[i], err = r.recordControl(step); err != nil {
+		if r.p.Steps[i].Bodies != nil {
+			if r.controls[i], err = r.recordControl(i); err != nil {
 				return err
 			}
 		}
@@ -105,9 +106,11 @@ func (r *Recording) measure() error {
 		r.bytes = append(r.bytes, n)
 	}
 	for i, c := range r.controls {
-		if c != nil {
-			out := r.p.steps[i].out
-			r.bytes[out[len(out)-1]] = c.work
+		if c == nil {
+			continue
+		}
+		for k, n := range r.p.steps[i].work() {
+			r.bytes[n] = c.works[k]
 		}
 	}
 	return nil
@@ -222,22 +225,36 @@ func (r *Recording) bind() (err error) {
 func (r *Recording) scratch() error {
 	r.serial = true
 	for i, l := range r.launches {
-		workers, serial := r.Workers, isSerial(l) || r.p.where(i) != ""
-		if serial {
-			workers = 1
+		if c := r.controls[i]; c != nil {
+			r.how = append(r.how, stepControl)
+			r.serial, r.loops, r.Scratch = r.serial && c.serial, r.loops || c.loops, max(r.Scratch, c.scratch)
+			continue
+		}
+		workers, how := r.Workers, stepPooled
+		if isSerial(l) || r.p.where(i) != "" {
+			workers, how = 1, stepAlone
 		}
 		n := l.ScratchBytes(workers)
 		if n < 0 || n > MaxBytes-r.Arena {
 			return fmt.Errorf("%s: its kernel needs %d bytes of scratch: expected 0 to %d", &r.p.Steps[i], n, MaxBytes-r.Arena)
 		}
-		r.alone = append(r.alone, serial)
-		r.serial = r.serial && serial
+		r.how = append(r.how, how)
+		r.serial = r.serial && how == stepAlone
 		if r.p.where(i) == "" {
 			r.Scratch = max(r.Scratch, alignUp(n))
 		}
 	}
 	return nil
 }
+
+// stepHow is how a step runs.
+type stepHow uint8
+
+const (
+	stepPooled  stepHow = iota // on the workers of the run
+	stepAlone                  // on the calling goroutine
+	stepControl                // its bodies do
+)
 
 // launchesOf binds the steps, those on accelerators side by side: which code they
 // need is known with the sizes, and making it takes tens of milliseconds each.
@@ -271,10 +288,10 @@ func (r *Recording) catch(i int, err *error) {
 	}
 }
 
-// launchOf binds a step to the sizes.
+// launchOf binds a step to the sizes. Control flow has no launch.
 func (r *Recording) launchOf(i int) (executors.Launch, error) {
-	if c := r.controls[i]; c != nil {
-		return c, nil
+	if r.controls[i] != nil {
+		return nil, nil
 	}
 	step := &r.p.Steps[i]
 	sizes, err := step.sizes(r.Sizes)

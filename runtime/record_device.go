@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"jitc/executors"
+	"jitc/ir"
 	"jitc/ir/tensor"
 )
 
@@ -22,12 +23,12 @@ const deviceAlign = 256
 type deviceRecording struct {
 	sides   []sideRecording
 	scratch []piece          // by step, in the arena of its side
-	after   [][][]int        // by group: which of its steps wait for which, nil on the host
+	after   [][][]int        // by group: which steps of a batch wait for which
 	kept    []*tensor.Tensor // the constants on devices
-	reports []BatchReport
+	reports []BatchReport    // by group that is a batch, when the first ones were made
 
 	mu   sync.Mutex
-	idle []batches
+	idle []*rounds
 }
 
 // sideRecording is what a run needs of a device; that of the host is empty.
@@ -39,24 +40,77 @@ type sideRecording struct {
 // piece is a part of an arena.
 type piece struct{ offset, bytes int }
 
-// batches are those of one run, by group; nil for the host's.
+// batches are those of one run, by group; nil for groups that are none.
 type batches []executors.Batch
 
-// BatchReport describes the steps [First, Last] of a program, which a device runs as
-// one.
+// rounds are the batches of a run: the first, or the only ones, and those for odd and
+// for even iterations of the loop whose body it is. They are made when they run first.
+type rounds [3]batches
+
+// BatchReport describes the steps [First, Last] of a program, or of a body of its
+// control flow, which a device runs as one.
 type BatchReport struct {
 	Device     string `json:"device"`
 	First      int    `json:"first"`
 	Last       int    `json:"last"`
+	In         string `json:"in,omitempty"`         // the body whose steps they are; empty for the program's
 	Unrecorded string `json:"unrecorded,omitempty"` // why the device does not replay a recording; empty if it does
 }
 
-// Batches lists what the recording gives to devices at once.
+// Batches lists what the recording gives to devices at once; behind the program's
+// own, what bodies do in an iteration.
 func (r *Recording) Batches() []BatchReport {
 	if r.devices == nil {
 		return nil
 	}
-	return slices.Clone(r.devices.reports)
+	out := r.devices.reportNow()
+	for i, c := range r.controls {
+		if c == nil {
+			continue
+		}
+		for k := range c.bodies {
+			in := fmt.Sprintf("%s of the %s", ir.BodyRole(c.op, k), &r.p.Steps[i])
+			for _, b := range c.bodies[k].rec.Batches() {
+				if b.In != "" {
+					b.In = in + ", " + b.In
+				} else {
+					b.In = in
+				}
+				out = append(out, b)
+			}
+		}
+	}
+	return out
+}
+
+// reportNow is what batches say that wait for a run: a device may have given its
+// recording up since they were made. Of those of a loop's iterations it is the later
+// ones.
+func (d *deviceRecording) reportNow() []BatchReport {
+	out := slices.Clone(d.reports)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.idle) == 0 {
+		return out
+	}
+	rs := d.idle[len(d.idle)-1]
+	at := 0
+	for i, b := range rs[0] {
+		if b == nil {
+			continue
+		}
+		for _, later := range rs[1:] {
+			if later != nil {
+				b = later[i]
+			}
+		}
+		out[at].Unrecorded = ""
+		if err := b.Recorded(); err != nil {
+			out[at].Unrecorded = err.Error()
+		}
+		at++
+	}
+	return out
 }
 
 // DevicePlan is what a run needs of a device's memory beside what its arguments and
@@ -114,7 +168,7 @@ func (r *Recording) planDevices() (err error) {
 			}
 		}
 		for _, g := range r.p.placed.groups {
-			if g.side == side {
+			if g.side == side && g.batch {
 				r.planScratch(g, &l)
 			}
 		}
@@ -171,7 +225,7 @@ func (r *Recording) copyConstants() error {
 func (r *Recording) orderGroups() error {
 	for _, g := range r.p.placed.groups {
 		var after [][]int
-		if g.side > 0 {
+		if g.batch {
 			after = r.order(g)
 		}
 		r.devices.after = append(r.devices.after, after)
@@ -185,9 +239,9 @@ func (r *Recording) firstBatches() error {
 	if err != nil {
 		return err
 	}
-	r.devices.idle = append(r.devices.idle, bs)
+	r.devices.idle = append(r.devices.idle, &rounds{bs})
 	for i, g := range r.p.placed.groups {
-		if g.side == 0 {
+		if !g.batch {
 			continue
 		}
 		report := BatchReport{Device: r.p.placed.devices[g.side].name, First: g.lo, Last: g.hi - 1}
@@ -202,7 +256,7 @@ func (r *Recording) firstBatches() error {
 func (r *Recording) newBatches() (batches, error) {
 	out := make(batches, len(r.p.placed.groups))
 	for i, g := range r.p.placed.groups {
-		if g.side == 0 {
+		if !g.batch {
 			continue
 		}
 		d := r.p.placed.devices[g.side]
@@ -216,28 +270,36 @@ func (r *Recording) newBatches() (batches, error) {
 }
 
 // takeBatches are batches that no other run has.
-func (r *Recording) takeBatches() (batches, error) {
+func (r *Recording) takeBatches() *rounds {
 	d := r.devices
 	d.mu.Lock()
-	if n := len(d.idle); n > 0 {
-		bs := d.idle[n-1]
-		d.idle = d.idle[:n-1]
-		d.mu.Unlock()
-		return bs, nil
+	defer d.mu.Unlock()
+	n := len(d.idle)
+	if n == 0 {
+		return new(rounds)
 	}
-	d.mu.Unlock()
-	return r.newBatches()
+	rs := d.idle[n-1]
+	d.idle = d.idle[:n-1]
+	return rs
+}
+
+// batchesOf are the batches of a round.
+func (r *Recording) batchesOf(rs *rounds, round int) (_ batches, err error) {
+	if rs[round] == nil {
+		rs[round], err = r.newBatches()
+	}
+	return rs[round], err
 }
 
 // maxIdle bounds the batches that wait for runs, of which that many were under way
 // at one time.
 const maxIdle = 16
 
-func (r *Recording) giveBatches(bs batches) {
+func (r *Recording) giveBatches(rs *rounds) {
 	d := r.devices
 	d.mu.Lock()
 	if len(d.idle) < maxIdle {
-		d.idle = append(d.idle, bs)
+		d.idle = append(d.idle, rs)
 	}
 	d.mu.Unlock()
 }

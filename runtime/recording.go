@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -26,7 +27,12 @@ func (r *Recording) Run(args, results []*tensor.Tensor, w executors.Workers) err
 // sets with which the last run was called take no time per tensor, and stay
 // reachable until the memory of idle runs is collected.
 func (r *Recording) RunCall(c *call.Call, extra, results []*tensor.Tensor, w executors.Workers) error {
-	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra}, results, w, nil)
+	return r.runCall(context.Background(), c, extra, results, w)
+}
+
+// runCall is RunCall that ctx may end between two iterations of a loop.
+func (r *Recording) runCall(ctx context.Context, c *call.Call, extra, results []*tensor.Tensor, w executors.Workers) error {
+	return r.run(&inputs{leaves: c.Tensors, frozen: c.Frozen, extra: extra, ctx: ctx}, results, w, nil)
 }
 
 // Profile is Run that reports how long each step took, on the calling goroutine.
@@ -42,7 +48,8 @@ type inputs struct {
 	leaves []*tensor.Tensor
 	frozen []*call.Frozen
 	extra  []*tensor.Tensor
-	kept   *keptRanges // those of leaves that sets keep on devices
+	kept   *keptRanges     // those of leaves that sets keep on devices
+	ctx    context.Context // ends loops; may be nil
 }
 
 // alone is one worker: the goroutine that runs the launch.
@@ -82,6 +89,9 @@ func (r *Recording) run(in *inputs, results []*tensor.Tensor, w executors.Worker
 	}
 	f := r.frames.Get().(*frame)
 	defer r.release(f)
+	if r.loops {
+		f.setContext(in.ctx)
+	}
 	if err := f.setTensors(in, results); err != nil {
 		return r.orNear(err, in, results, w, took)
 	}
@@ -126,11 +136,16 @@ func (r *Recording) launch(f *frame, memory []byte, w executors.Workers, took fu
 }
 
 // step runs one step; its buffers are set.
-func (r *Recording) step(f *frame, i int, scratch []byte, w executors.Workers) error {
-	if r.alone[i] {
-		w = alone{}
+func (r *Recording) step(f *frame, i int, scratch []byte, w executors.Workers) (err error) {
+	switch r.how[i] {
+	case stepControl:
+		err = r.controls[i].run(f, i, scratch, w)
+	case stepAlone:
+		err = r.launches[i].Run(f.args[i], scratch, alone{})
+	default:
+		err = r.launches[i].Run(f.args[i], scratch, w)
 	}
-	if err := r.launches[i].Run(f.args[i], scratch, w); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", &r.p.Steps[i], err)
 	}
 	return nil

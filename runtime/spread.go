@@ -17,19 +17,21 @@ type spread struct {
 	results   []int    // by result: the side of the caller's tensor
 	kept      []bool   // by parameter: its copies are those of its set
 	staged    []bool   // by slot: it lies behind the arena of its side
+	current   []bool   // by slot: the copy of a parameter that was staged has its elements
 	elsewhere []int    // the slots that do
 	offsets   []int    // by slot: where
 	need      []int    // by side: how much that takes
 	scratch   [][]byte // by step
-	slabs     []*slab  // by side; the host's is the frame's
+	memory    [][]byte // by side: the arena
+	slabs     []*slab  // by side; the host's is the frame's, and bodies have none
 	stripes   []uint32
-	behind    [][]byte // by side: what is behind the arena
+	behind    [][]byte // by side: where those lie, behind the arena as a rule
 }
 
 func newSpread(r *Recording) *spread {
 	sides := len(r.p.placed.devices)
 	s := &spread{args: make([]int, len(r.p.params)), results: make([]int, len(r.p.results)), kept: make([]bool, len(r.p.params)),
-		staged: make([]bool, len(r.p.slots)), offsets: make([]int, len(r.p.slots)), need: make([]int, sides),
+		staged: make([]bool, len(r.p.slots)), current: make([]bool, len(r.p.slots)), memory: make([][]byte, sides), offsets: make([]int, len(r.p.slots)), need: make([]int, sides),
 		scratch: make([][]byte, len(r.p.steps)), slabs: make([]*slab, sides), stripes: make([]uint32, sides),
 		behind: make([][]byte, sides)}
 	for i := range s.stripes {

@@ -132,7 +132,7 @@ func TestDifferentiatingMisses(t *testing.T) {
 	a, err := k.find(WithStance(context.Background(), differ), missed)
 	require.NoError(t, err)
 	assert.Less(t, a.Entry.ID, 2)
-	_, err = a.Run(missed, nil, serial{})
+	_, err = a.Run(t.Context(), missed, nil, serial{})
 	var be *BufferError
 	require.ErrorAs(t, err, &be)
 	_, err, ok := k.c.Reconsider(WithStance(context.Background(), Stance{Mode: ModeDifferentiating, OnMiss: MissError}), a, err, missed, k.tracer, 0)

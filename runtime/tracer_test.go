@@ -158,10 +158,10 @@ func (k *caller) call(ctx context.Context, cl *call.Call) (*Admission, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.Run(cl, nil, serial{})
+	out, err := a.Run(ctx, cl, nil, serial{})
 	if b, e, ok := k.c.Reconsider(ctx, a, err, cl, k.tracer, k.stripe); ok {
 		if a, err = b, e; err == nil {
-			out, err = a.Run(cl, nil, serial{})
+			out, err = a.Run(ctx, cl, nil, serial{})
 		}
 	}
 	if err != nil {

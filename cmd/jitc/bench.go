@@ -12,6 +12,7 @@ import (
 
 	"jitc"
 	"jitc/ir"
+	"jitc/ir/call"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
 )
@@ -29,17 +30,22 @@ const benchLong = `Bench runs a trace repeatedly and reports steady times: of th
 each kernel with its share, the memory it moves, its arithmetic, and how near
 it comes to what this machine was seen to reach in the same run.
 
+A program of which a device computes everything lives there: its arguments are
+brought there once, before the runs, and its results stay there.
+
 The limits are a triad (a = b + 3*c over arrays beyond the caches) and fused
-multiply-adds on registers, measured between the runs with the same threads. The
-column "limit" is the least time that a kernel's bytes and operations take at
-the limits, over its time; above 100% the data came from a cache, or a gather
-read less than all of its table, which is what is counted.
+multiply-adds on registers, measured between the runs with the same threads; on
+a device the triad alone. The column "limit" is the least time that a kernel's
+bytes and operations take at the limits, over its time; above 100% the data came
+from a cache, or a gather read less than all of its table, which is what is
+counted.
 
 A program in which data decides sizes is timed as a whole: what its kernels move
 and compute is not known before it runs.`
 
 const benchExample = `  jitc bench mlp.trace --dim B=64
   jitc bench gpt2.trace --repeat 10 --threads 1
+  jitc bench gpt2.trace --executors cuda,native
   jitc bench mlp.trace --dim B=1 --no-limits --json`
 
 func (a *app) benchCommand() *cobra.Command {
@@ -72,7 +78,9 @@ type benchReport struct {
 	Median   time.Duration    `json:"median"` // ns
 	Bytes    int64            `json:"bytes"`
 	Flops    int64            `json:"flops"`
-	Arena    int              `json:"arena"` // bytes
+	Home     string           `json:"home,omitempty"` // the device where all is computed, and arguments and results lie
+	Arena    int              `json:"arena"`          // bytes, on the host
+	Devices  []rt.DevicePlan  `json:"devices,omitempty"`
 	Limits   *limits          `json:"limits,omitempty"`
 	Kernels  []kernelTime     `json:"kernels"`
 	// Segments are those of a program whose sizes data decides, which is timed as a
@@ -110,7 +118,7 @@ func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
 	}
 	b := &benchmark{session: s}
 	if !f.noLimits && len(ir.Definers(p.file.Func)) == 0 {
-		if b.probe, err = a.openProbe(ctx, f.engine.threads); err != nil {
+		if b.probe, err = s.openProbe(ctx); err != nil {
 			return err
 		}
 		defer b.probe.close()
@@ -127,11 +135,15 @@ func (a *app) bench(ctx context.Context, path string, f *benchFlags) error {
 	return nil
 }
 
-// openProbe prepares the limits.
-func (a *app) openProbe(ctx context.Context, threads int) (*probe, error) {
-	a.progress.start("preparing the machine's limits")
-	defer a.progress.stop()
-	return newProbe(ctx, threads, triadBytes)
+// openProbe prepares the limits of where the program lives.
+func (s *session) openProbe(ctx context.Context) (*probe, error) {
+	c, err := s.fn.Compiled(ctx)
+	if err != nil {
+		return nil, fault{err}
+	}
+	s.a.progress.start("preparing the machine's limits")
+	defer s.a.progress.stop()
+	return newProbe(ctx, s.a.placeOf(c.Report), s.engine.Workers().Workers(), triadBytes)
 }
 
 // benchmark is a session under measurement.
@@ -153,11 +165,14 @@ func (b *benchmark) measure(ctx context.Context, f *benchFlags) (*benchReport, e
 	if err != nil {
 		return nil, err
 	}
-	results := entry.Recording.Results()
+	var results []*tensor.Tensor
+	if b.home == "" {
+		results = entry.Recording.Results()
+	}
 	b.steps = make([][]time.Duration, len(c.Program.Steps))
 	b.a.progress.start("running @%s", b.name)
 	defer b.a.progress.stop()
-	if err := b.fn.CallInto(ctx, results, b.args); err != nil { // warm
+	if results, err = entry.Run(ctx, &call.Call{Tensors: b.args}, results, b.engine.Workers()); err != nil { // warm
 		return nil, fault{err}
 	}
 	for i := range f.repeat {
@@ -206,6 +221,9 @@ func (b *benchmark) once(ctx context.Context, results []*tensor.Tensor) error {
 	if err := b.fn.CallInto(ctx, results, b.args); err != nil {
 		return err
 	}
+	if err := b.sync(); err != nil {
+		return err
+	}
 	b.runs = append(b.runs, time.Since(start))
 	return entry.Recording.Profile(b.args, results, b.engine.Workers(), func(step int, d time.Duration) {
 		b.steps[step] = append(b.steps[step], d)
@@ -216,7 +234,7 @@ func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
 	regions := c.regions()[:len(c.Program.Steps)] // control flow is timed as a whole
 	r := &benchReport{Function: b.name, Sizes: b.sizes, Threads: b.engine.Workers().Workers(), Compile: c.Report.Time(),
 		Regions: len(regions), Distinct: c.Report.Kernels(), By: byExecutor(c.Report), Runs: len(b.runs),
-		Min: slices.Min(b.runs), Median: median(b.runs), Arena: c.plan.Arena, Kernels: []kernelTime{}}
+		Min: slices.Min(b.runs), Median: median(b.runs), Home: b.home, Arena: c.plan.Arena, Devices: c.plan.Devices, Kernels: []kernelTime{}}
 	if b.probe != nil {
 		r.Limits = &b.probe.limits
 	}
@@ -229,7 +247,7 @@ func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
 	}
 	var total time.Duration
 	for _, g := range groups {
-		k := b.kernel(g, r.Limits)
+		k := b.kernel(g)
 		total += k.Time
 		r.Bytes += k.Bytes
 		r.Flops += k.Flops
@@ -243,7 +261,7 @@ func (b *benchmark) report(c *compiledTrace, each bool) *benchReport {
 }
 
 // kernel sums up the regions of one kernel.
-func (b *benchmark) kernel(group []regionReport, l *limits) kernelTime {
+func (b *benchmark) kernel(group []regionReport) kernelTime {
 	k := kernelTime{Key: group[0].Key, Kind: kindText(group[0]), Ops: group[0].Ops}
 	for _, g := range group {
 		k.Regions = append(k.Regions, g.Index)
@@ -251,14 +269,15 @@ func (b *benchmark) kernel(group []regionReport, l *limits) kernelTime {
 		k.Bytes += *g.BytesAt
 		k.Flops += *g.FlopsAt
 	}
-	if l != nil {
-		k.Bound, k.By = l.bound(float64(k.Bytes), float64(k.Flops))
+	// Limits are of one place, the host where kernels are in several.
+	if d, known := deviceOf(group[0].Executor); b.probe != nil && known && string(d) == b.probe.device {
+		k.Bound, k.By = b.probe.limits.bound(float64(k.Bytes), float64(k.Flops))
 	}
 	return k
 }
 
 func (a *app) writeBench(r *benchReport) {
-	a.writeTitle(r.Function, r.Sizes, plural(r.Threads, "thread"))
+	a.writeTitle(r.Function, r.Sizes, plural(r.Threads, "thread"), homeText(r.Home))
 	fmt.Fprintf(a.out, "  compile  %-8s  %s\n", timeText(r.Compile), programText(r.Regions, r.Distinct, r.By))
 	fmt.Fprintf(a.out, "  steady   %-8s  min of %d; median %s\n", timeText(r.Min), r.Runs, timeText(r.Median))
 	if r.Segments != nil {
@@ -266,7 +285,7 @@ func (a *app) writeBench(r *benchReport) {
 		return
 	}
 	fmt.Fprintf(a.out, "  rates    %s GB/s, %s GFLOP/s at the median; arena %s\n",
-		rate(float64(r.Bytes), r.Median), rate(float64(r.Flops), r.Median), byteText(float64(r.Arena)))
+		rate(float64(r.Bytes), r.Median), rate(float64(r.Flops), r.Median), devicesText(r.Arena, r.Devices))
 	if r.Limits != nil {
 		fmt.Fprintf(a.out, "  limits   %s\n", r.Limits.text())
 	}

@@ -43,7 +43,7 @@ func (a *app) open(path string, f *engineFlags, dumps bool) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := f.open(dumps)
+	engine, err := a.newEngine(f, dumps)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +84,7 @@ type session struct {
 	fn    *jitc.Function
 	args  []*tensor.Tensor
 	sizes map[string]int64
+	home  string // the device that has the arguments; empty: the host
 }
 
 // entry compiles the function and binds it to the arguments.
@@ -102,6 +103,9 @@ func (s *session) entry(ctx context.Context) (*jitc.Compiled, *rt.Admission, err
 		return nil, nil, err
 	}
 	if err := s.a.checkTensors(c, sizes); err != nil {
+		return nil, nil, err
+	}
+	if err := s.moveHome(c); err != nil {
 		return nil, nil, err
 	}
 	entry, err := s.fn.Lookup(ctx, s.args...)
@@ -135,9 +139,9 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 	r := &runReport{Function: s.name, Sizes: s.sizes, Compile: c.Report.Time(), Regions: len(c.Report.Regions),
 		Kernels: c.Report.Kernels(), By: byExecutor(c.Report), Link: entry.Bind, Runs: n}
 	var results []*tensor.Tensor
-	if rec := entry.Recording; rec != nil {
-		r.recorded, r.Arena, r.Padding = true, rec.Arena, s.paddingReport(c, s.sizes)
-		if s.padding == nil { // else results are smaller than the recording's
+	if rec := entry.Recording; rec != nil { // else it is evaluated, on the host
+		r.Home, r.recorded, r.Arena, r.Devices, r.Padding = s.home, true, rec.Arena, rec.Devices(), s.paddingReport(c, s.sizes)
+		if s.padding == nil && s.home == "" { // else results are smaller than the recording's, or elsewhere
 			results = rec.Results()
 		}
 	}
@@ -151,9 +155,12 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 		s.a.progress.update("running @%s, %d of %d", s.name, i+1, n)
 		start := time.Now()
 		if i == 0 { // the look-up was the first call's
-			results, err = entry.Run(&call.Call{Tensors: s.args}, results, s.engine.Workers())
+			results, err = entry.Run(ctx, &call.Call{Tensors: s.args}, results, s.engine.Workers())
 		} else {
 			err = s.fn.CallInto(ctx, results, s.args)
+		}
+		if err == nil {
+			err = s.sync()
 		}
 		if err != nil {
 			return nil, nil, fault{err}
@@ -161,7 +168,7 @@ func (s *session) run(ctx context.Context, n int) ([]*tensor.Tensor, *runReport,
 		times = append(times, time.Since(start))
 	}
 	r.Min, r.Median = slices.Min(times), median(times)
-	return results, r, nil
+	return results, r, toHost(results)
 }
 
 func byExecutor(r *jitc.Report) map[string]int {

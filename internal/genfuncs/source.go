@@ -150,7 +150,7 @@ func (f function) body(run string, out jen.Code) []jen.Code {
 func (f function) call() *jen.Statement {
 	body := append([]jen.Code{jen.Var().Id("out").Id("R")}, f.body("run", jen.Op("&").Id("out"))...)
 	return f.method("Call", "Call computes the function; the tensors of the result are new. ctx carries the\n"+
-		"stance, and ends waiting and compiling; a run is not interrupted.").
+		"stance, and ends waiting, compiling, and loops between two iterations.").
 		Add(f.signature()).Params(jen.Id("R"), jen.Error()).
 		Block(append(body, jen.Return(jen.Id("out"), jen.Err()))...)
 }
