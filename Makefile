@@ -13,7 +13,7 @@ bench:           ## the figures of docs/BENCHMARKS.md
 
 gpu:             ## tests and figures of an NVIDIA GPU; see docs/HACKING.md for what it needs
 	go run ./cmd/jitc executors
-	go test -tags gpu -count 1 -run GPU . ./executors/cuda/...
+	go test -tags gpu -count 1 -run GPU . ./executors/cuda/... ./executors/cublas
 	go test -tags gpu -run '^$$' -bench Device -benchtime 25x -timeout 30m .
 	-python3 testdata/peers/peers.py
 

@@ -19,6 +19,11 @@ type Accelerator interface {
 //	q.Free(scratch)           freed behind that
 //	q.Download(host, y)       waits
 //
+// A Download alone may overtake: it takes place behind what was queued before it,
+// and what is queued while it waits, by other goroutines, does not hold it up. So
+// whoever downloads keeps the source as it is until Download returns: nothing that
+// writes it is queued, and it is not freed.
+//
 // Device memory is given as []byte, of which only address and length mean
 // something: the host must not touch the bytes.
 //
@@ -35,11 +40,12 @@ type Queue interface {
 	Free(mem []byte)
 	// Upload copies from the host; src is read before it returns.
 	Upload(dst, src []byte) error
-	// Download copies to the host, and waits until that is done.
+	// Download copies to the host behind what is queued by now, and waits until that
+	// is done. Until it returns, nobody queues what writes src, or frees it.
 	Download(dst, src []byte) error
 	// Copy copies within the device; dst and src do not overlap.
 	Copy(dst, src []byte) error
-	// Sync waits until everything queued is done.
+	// Sync waits until everything queued is done, the copies of Downloads under way too.
 	Sync() error
 	// Batch prepares launches of the device's kernels to be run one after another,
 	// many times. after[i] lists the launches before i that i must wait for; nil

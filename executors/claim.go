@@ -19,6 +19,8 @@ func ClaimLoops(v *ir.Value) fusion.Claim {
 		return fusion.Claim{Level: fusion.Refused, Why: "constant data is an operand, not code"}
 	case v.Is(ir.Random) || v.Is(ir.Effect):
 		return fusion.Claim{Level: fusion.Refused, Why: "random and effectful ops have no loop nest"}
+	case v.Op == ir.OpScatter:
+		return fusion.Claim{Level: fusion.Refused, Why: "several updates may fall on one element: there is no loop nest"}
 	}
 	return fusion.Claim{Level: fusion.Fusible}
 }

@@ -162,6 +162,7 @@ var readRules = map[ir.Op]func(i int) way{
 	ir.OpGather:             func(int) way { return leaf },
 	ir.OpDynamicSlice:       func(int) way { return leaf },
 	ir.OpDynamicUpdateSlice: func(int) way { return leaf },
+	ir.OpScatter:            func(int) way { return leaf },
 	ir.OpPatches:            func(int) way { return leaf },
 	ir.OpReduceWindow:       func(int) way { return leaf },
 	ir.OpDotGeneral:         func(int) way { return leaf },

@@ -27,6 +27,9 @@ func (l Level) String() string { return levelNames[l] }
 type Claim struct {
 	Level Level
 	Why   string // for a refusal always; else optional
+	// Obvious says of a refusal that the executor takes nothing of the kind, so that
+	// reports do not mention it.
+	Obvious bool
 }
 
 // Claimer is the part of an executor that fusion needs. Claim must depend on

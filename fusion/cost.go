@@ -62,7 +62,7 @@ func (g *graph) bytesOf(n int32) float64 {
 var workTable = map[ir.Op]int{
 	ir.OpDiv: 4, ir.OpRem: 4, ir.OpSqrt: 4,
 	ir.OpPad: 2, ir.OpConcat: 2,
-	ir.OpGather: 4, ir.OpDynamicSlice: 4, ir.OpDynamicUpdateSlice: 4,
+	ir.OpGather: 4, ir.OpDynamicSlice: 4, ir.OpDynamicUpdateSlice: 4, ir.OpScatter: 4,
 	ir.OpReduceWindow: 64,
 }
 

@@ -245,9 +245,12 @@ func (g *graph) own(n int32) error {
 	for k, c := range g.cs {
 		level := g.level(n, k)
 		if level == Refused {
-			why := c.Name() + ": " + c.Claim(v).Why
+			claim := c.Claim(v)
+			why := c.Name() + ": " + claim.Why
 			refusals = append(refusals, why)
-			g.noted = append(g.noted, Decision{Verdict: RefusedBy, Producer: v, text: why})
+			if !claim.Obvious {
+				g.noted = append(g.noted, Decision{Verdict: RefusedBy, Producer: v, text: why})
+			}
 			continue
 		}
 		g.owner[n] = int32(k)

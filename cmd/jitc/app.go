@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"jitc/executors"
 )
 
 // app is one execution of the command line: its streams and the flags that
@@ -23,13 +25,16 @@ type app struct {
 	errStyle style
 	progress *progress
 	memory   func() int64 // bytes that may be allocated
+
+	executors []executors.Executor // of this build
+	preferred []string             // executors where --executors names none; nil: all that run here
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 	return &app{
 		in: stdin, out: bufio.NewWriter(stdout), err: stderr,
 		style: styleOf(stdout), errStyle: styleOf(stderr),
-		progress: newProgress(stderr), memory: availableMemory,
+		progress: newProgress(stderr), memory: availableMemory, executors: executors.All(),
 	}
 }
 
@@ -79,9 +84,11 @@ Exit codes:
 
 With --json, standard output is one JSON document, also for errors
 ({"error": {...}}); times are in nanoseconds, sizes in bytes. Colour and
-progress appear on terminals only; NO_COLOR turns colour off.`
+progress appear on terminals only.`
 
-const rootExample = `  jitc run mlp.trace --dim B=8
+const rootExample = `  jitc executors
+  jitc run mlp.trace --dim B=8
+  jitc run gpt2.trace --executors cuda,native
   jitc explain mlp.trace a0
   jitc bench mlp.trace --dim B=64`
 
@@ -101,7 +108,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageOf(cmd, err) })
 	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
 		a.guardsCommand(), a.sizesCommand(), a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.cacheCommand(),
-		a.versionCommand())
+		a.versionCommand(), environmentTopic(a.executors))
 	return root
 }
 

@@ -43,7 +43,7 @@ func (a *app) checkCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context, paths []string, f *engineFlags) error {
-	engine, err := f.open(false)
+	engine, err := a.newEngine(f, false)
 	if err != nil {
 		return err
 	}

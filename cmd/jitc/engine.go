@@ -47,24 +47,56 @@ func (e *engineFlags) addDims(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&e.dims, "dim", nil, "value of a size, `SYM=N`; may be repeated")
 }
 
-func (e *engineFlags) open(dumps bool) (*jitc.Engine, error) {
+// newEngine makes the engine that the flags ask for.
+func (a *app) newEngine(e *engineFlags, dumps bool) (*jitc.Engine, error) {
 	if e.threads < 0 || e.threads > maxThreads {
 		return nil, badFlag("threads", strconv.Itoa(e.threads), fmt.Sprintf("a number from 0 to %d", maxThreads))
 	}
-	names := make([]string, len(e.executors))
+	names := a.preferred
+	if len(e.executors) > 0 {
+		names = make([]string, len(e.executors))
+	} else if names == nil {
+		a.warnMisconfigured()
+	}
 	for i, n := range e.executors {
 		names[i] = strings.TrimSpace(n)
 	}
 	engine, err := jitc.NewEngine(jitc.Options{Executors: names, Threads: e.threads, FastMath: e.fastMath,
 		NoFuse: e.noFuse, Verify: e.verify, Dumps: dumps})
-	var unknown *executors.UnknownError
-	if errors.As(err, &unknown) {
-		return nil, &usageError{msg: err.Error(), hint: "jitc executors lists them"}
-	}
 	if err != nil {
-		return nil, &usageError{msg: "--executors " + strings.Join(names, ",") + ": " + err.Error()}
+		return nil, executorsError(names, err)
 	}
 	return engine, nil
+}
+
+// warnMisconfigured says which executors are passed over because an environment
+// variable has a value that they do not know: who set it expects them to be used.
+func (a *app) warnMisconfigured() {
+	names := map[string][]string{} // by what is wrong
+	for _, x := range a.executors {
+		var wrong interface{ Variable() string }
+		if err := x.Available(); errors.As(err, &wrong) {
+			names[err.Error()] = append(names[err.Error()], x.Name())
+		}
+	}
+	for _, why := range sortedKeys(names) {
+		fmt.Fprintf(a.err, "warning: %s: not used, as %s\n", strings.Join(names[why], ", "), why)
+	}
+}
+
+// executorsError is why an engine cannot have the executors named.
+func executorsError(names []string, err error) error {
+	var unknown *executors.UnknownError
+	var absent *executors.UnavailableError
+	switch {
+	case errors.As(err, &unknown):
+		return &usageError{msg: err.Error(), hint: "jitc executors lists them"}
+	case errors.As(err, &absent):
+		why, hint := whyAndHint(absent.Err)
+		return &usageError{msg: fmt.Sprintf("executor %q is not available: %s", absent.Name, why),
+			hint: orText(hint, "jitc executors lists what is")}
+	}
+	return &usageError{msg: "--executors " + strings.Join(names, ",") + ": " + err.Error()}
 }
 
 // maxThreads bounds --threads: a typing mistake should not start a million workers.

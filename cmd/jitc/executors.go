@@ -29,19 +29,25 @@ type machineReport struct {
 	Processors int              `json:"processors"`
 	Features   string           `json:"features"`
 	Executors  []executorReport `json:"executors"`
+	Default    []string         `json:"default"` // what programs have where nothing else is asked for
 }
 
 const executorsLong = `Executors lists the executors of this build, best first: where each computes,
-whether it can run on this machine, and if not, why. The first available one
-that claims an op computes it; the reference executor takes what is left.`
+whether it can run on this machine, and if not, why. A program uses all that are
+available, or those of --executors, in that order. The first one that claims an
+op computes it; the reference executor takes what is left.
+
+One that is absent is no fault: cuda and cublas need an NVIDIA GPU and what
+NVIDIA installs for it, and everything runs without. jitc help environment lists
+the variables that executors read.`
 
 func (a *app) executorsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "executors", Short: "List the executors and what they run on", Long: executorsLong,
-		Example: "  jitc executors\n  jitc run mlp.trace --dim B=8 --executors reference", Args: files(0, 0),
+		Example: "  jitc executors\n  jitc executors --json\n  jitc run mlp.trace --dim B=8 --executors reference", Args: files(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			a.progress.start("asking for devices")
-			m := describeMachine(executors.All())
+			m := describeMachine(a.executors)
 			a.progress.stop()
 			if a.json {
 				a.writeJSON(m)
@@ -55,7 +61,7 @@ func (a *app) executorsCommand() *cobra.Command {
 
 func describeMachine(list []executors.Executor) machineReport {
 	m := machineReport{Platform: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.GOMAXPROCS(0),
-		Features: asm.Detect().String(), Executors: []executorReport{}}
+		Features: asm.Detect().String(), Executors: []executorReport{}, Default: []string{}}
 	for _, x := range list {
 		r := executorReport{Name: x.Name(), Device: string(x.Device()), Available: true}
 		if err := x.Available(); err != nil {
@@ -64,6 +70,11 @@ func describeMachine(list []executors.Executor) machineReport {
 		}
 		if d, ok := x.(interface{ Features() string }); ok {
 			r.Features = d.Features()
+		} else if x.Name() == executors.Reference {
+			r.Features = "every op by its definition: complete, and slow"
+		}
+		if r.Available {
+			m.Default = append(m.Default, r.Name)
 		}
 		m.Executors = append(m.Executors, r)
 	}
@@ -89,14 +100,24 @@ func (a *app) writeMachine(m machineReport) {
 	fmt.Fprintln(a.out)
 	t := &table{head: []string{"executor", "device", "state", "detail"}}
 	at := detailColumn(m.Executors)
-	for _, x := range m.Executors {
+	for i, x := range m.Executors {
 		cells := []string{x.Name, x.Device, map[bool]string{true: "available", false: "absent"}[x.Available]}
-		for _, l := range wrapLines(x.detail(), columns-at) {
+		detail := x.detail()
+		for _, y := range m.Executors[i+1:] { // a library and the executor whose device it uses
+			if !x.Available && y.Device == x.Device && y.detail() == detail {
+				detail = "as " + y.Name
+			}
+		}
+		for _, l := range wrapLines(detail, columns-at) {
 			t.add(append(cells, l)...)
 			cells = []string{"", "", ""}
 		}
 	}
 	t.write(a.out, a.style)
+	if len(m.Default) > 0 {
+		text := fmt.Sprintf("programs use %s, unless --executors says otherwise", strings.Join(m.Default, ", then "))
+		fmt.Fprintf(a.out, "\n%s\n", strings.Join(wrap(text, columns), "\n"))
+	}
 }
 
 // detailColumn is where the table's last column begins.

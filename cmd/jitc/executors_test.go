@@ -31,6 +31,11 @@ func (d device) Compile(context.Context, *ir.Func, executors.Options) (executors
 	return nil, &executors.UnsupportedError{Executor: d.name, Reason: "a test's"}
 }
 
+// library is an executor of another's device, absent where that is.
+type library struct{ device }
+
+func (library) Name() string { return "cublas" }
+
 func TestAbsentExecutorsSayWhy(t *testing.T) {
 	path := "/usr/lib/x86_64-linux-gnu/a-very-long-folder-name-that-takes-more-than-a-line/libcuda.so.1"
 	list := []executors.Executor{
@@ -39,18 +44,23 @@ func TestAbsentExecutorsSayWhy(t *testing.T) {
 		device{"native", "x86-64 machine code", nil},
 		device{"reference", "", nil},
 	}
-	m := describeMachine(list)
-	require.Len(t, m.Executors, 4)
+	m := describeMachine(append([]executors.Executor{library{list[0].(device)}}, list...))
+	require.Len(t, m.Executors, 5)
 	assert.Equal(t, executorReport{Name: "cuda", Device: "cuda:0", Why: "no CUDA driver: libcuda.so.1 not found",
-		Hint: "install NVIDIA's driver, and in a container make it visible"}, m.Executors[0])
-	assert.Empty(t, m.Executors[1].Hint)
+		Hint: "install NVIDIA's driver, and in a container make it visible"}, m.Executors[1])
+	assert.Empty(t, m.Executors[2].Hint)
 	var out, errs bytes.Buffer
 	a := newApp(nil, &out, &errs)
 	a.writeMachine(m)
 	require.NoError(t, a.out.Flush())
 	_, table, ok := strings.Cut(out.String(), "\n\n")
 	require.True(t, ok, out.String())
+	table, uses, ok := strings.Cut(table, "\n\n")
+	require.True(t, ok, out.String())
+	assert.Equal(t, "programs use native, then reference, unless --executors says otherwise\n", uses)
+	assert.Equal(t, []string{"native", "reference"}, m.Default)
 	assert.Equal(t, `executor         device             state      detail
+cublas           cuda:0             absent     as cuda
 cuda             cuda:0             absent     no CUDA driver: libcuda.so.1 not
                                                found
                                                hint: install NVIDIA's driver,
@@ -63,8 +73,7 @@ cuda-of-another  cuda-of-another:0  absent     the driver is too old:
                                                long-folder-name-that-takes-more-
                                                than-a-line/libcuda.so.1
 native           native:0           available  x86-64 machine code
-reference        reference:0        available
-`, table)
+reference        reference:0        available`, table)
 	for _, l := range strings.Split(out.String(), "\n") {
 		assert.LessOrEqual(t, utf8.RuneCountInString(l), columns, l)
 	}
@@ -81,4 +90,19 @@ func TestWhyAndHint(t *testing.T) {
 		why, hint := whyAndHint(errors.New(text))
 		assert.Equal(t, want, [2]string{why, hint}, text)
 	}
+}
+
+// An executor that is asked for by name and cannot be used is said with the reason,
+// and what would help.
+func TestUnavailableExecutor(t *testing.T) {
+	for text, hint := range map[string]string{
+		"no CUDA driver: not found (hint: get one)": "get one",
+		"no CUDA driver: not found":                 "jitc executors lists what is",
+	} {
+		err := executorsError([]string{"cuda"}, &executors.UnavailableError{Name: "cuda", Err: errors.New(text)})
+		assert.Equal(t, &usageError{`executor "cuda" is not available: no CUDA driver: not found`, hint}, err)
+		assert.Equal(t, exitInput, exitCode(err))
+	}
+	assert.Equal(t, &usageError{`unknown executor "cudda": registered are cuda, native`, "jitc executors lists them"},
+		executorsError([]string{"cudda"}, &executors.UnknownError{Name: "cudda", Known: []string{"cuda", "native"}}))
 }

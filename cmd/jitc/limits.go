@@ -9,6 +9,7 @@ import (
 	"jitc"
 	"jitc/codegen/x64/asm"
 	"jitc/codegen/x64/gemm"
+	"jitc/executors"
 	"jitc/executors/native/exec"
 	"jitc/ir/tensor"
 	rt "jitc/runtime"
@@ -19,8 +20,9 @@ import (
 type limits struct {
 	Triad      float64 `json:"triad_bytes_per_s"` // 0: not measured
 	TriadBytes int     `json:"triad_array_bytes"`
-	FMA        float64 `json:"fma_flops_per_s"` // f32; 0: not measured
-	Note       string  `json:"note,omitempty"`  // why something was not measured
+	FMA        float64 `json:"fma_flops_per_s"`  // f32; 0: not measured
+	Device     string  `json:"device,omitempty"` // that was measured; empty: the host
+	Note       string  `json:"note,omitempty"`   // why something was not measured
 }
 
 // triadBytes is the size of each of the three arrays of the triad: beyond the
@@ -34,6 +36,7 @@ const triadBytes = 64 << 20
 // that of independent fused multiply-adds on registers.
 type probe struct {
 	limits limits
+	device string
 	engine *jitc.Engine // its own: what the machine can reach does not depend on the executors that are timed
 	triad  *rt.Recording
 	args   []*tensor.Tensor
@@ -51,13 +54,17 @@ const triadTrace = `func @triad(%%b: f32[%[1]d], %%c: f32[%[1]d]) -> f32[%[1]d] 
 
 // newProbe prepares the measurements with arrays of that many bytes. What cannot
 // be measured here is noted.
-func newProbe(ctx context.Context, threads, arrayBytes int) (*probe, error) {
-	e, err := jitc.NewEngine(jitc.Options{Threads: threads})
+func newProbe(ctx context.Context, at place, threads, arrayBytes int) (*probe, error) {
+	e, err := jitc.NewEngine(jitc.Options{Threads: threads, Executors: at.executors})
 	if err != nil {
 		return nil, fault{err}
 	}
-	p := &probe{engine: e, limits: limits{TriadBytes: arrayBytes}}
-	if err = p.prepareTriad(ctx, arrayBytes/4); err == nil {
+	p := &probe{engine: e, device: at.device, limits: limits{TriadBytes: arrayBytes}}
+	if at.device != string(executors.CPU) {
+		p.limits.Device = at.device
+	}
+	err = p.prepareTriad(ctx, arrayBytes/4)
+	if err == nil && p.limits.Device == "" {
 		err = p.prepareFMA()
 	}
 	if err != nil {
@@ -77,7 +84,7 @@ func (p *probe) prepareTriad(ctx context.Context, n int) error {
 		return fault{err}
 	}
 	for _, r := range c.Report.Regions {
-		if r.Code == 0 {
+		if r.Code == 0 && p.limits.Device == "" { // devices make code when they run it
 			p.limits.Note = "limits not measured: no machine code (" + r.Detail + ")"
 			return nil
 		}
@@ -89,11 +96,14 @@ func (p *probe) prepareTriad(ctx context.Context, n int) error {
 		}
 		p.args = append(p.args, t)
 	}
+	if p.args, err = toDevice(p.engine, p.args, p.device); err != nil {
+		return err
+	}
 	if p.triad, err = c.Program.Record(map[string]int64{}, p.engine.Workers().Workers()); err != nil {
 		return fault{err}
 	}
-	p.out = p.triad.Results()
-	return nil
+	p.out, err = toDevice(p.engine, p.triad.Results(), p.device)
+	return err
 }
 
 func (p *probe) prepareFMA() error {
@@ -125,7 +135,11 @@ func (p *probe) close() {
 func (p *probe) sample() error {
 	if p.triad != nil {
 		start := time.Now()
-		if err := p.triad.Run(p.args, p.out, p.engine.Workers()); err != nil {
+		err := p.triad.Run(p.args, p.out, p.engine.Workers())
+		if err == nil {
+			err = p.engine.Sync(p.device)
+		}
+		if err != nil {
 			return fault{err}
 		}
 		moved := float64(3 * p.limits.TriadBytes)
@@ -182,6 +196,9 @@ func (l *limits) text() string {
 		return orText(l.Note, "not measured")
 	}
 	s := fmt.Sprintf("triad %s GB/s over %s arrays", digits3(l.Triad/1e9), byteText(float64(l.TriadBytes)))
+	if l.Device != "" {
+		s += " on " + l.Device
+	}
 	if l.FMA > 0 {
 		s += fmt.Sprintf(", f32 FMA %s GFLOP/s", digits3(l.FMA/1e9))
 	}

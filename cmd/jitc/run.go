@@ -66,7 +66,8 @@ const runExample = `  jitc run mlp.trace --dim B=8
   jitc run gpt2.trace --repeat 10 --stats --out result.npz
   jitc run mlp.trace --dim B=1..8 --stats
   jitc run mlp.trace --dim B=1..8 --bucket B=pow2
-  jitc run mlp.trace --dim B=8 --stance reference`
+  jitc run mlp.trace --dim B=8 --stance reference
+  jitc run gpt2.trace --executors cuda,native`
 
 func (a *app) runCommand() *cobra.Command {
 	f := &runFlags{}
@@ -99,8 +100,10 @@ type runReport struct {
 	Regions  int              `json:"regions"`
 	Kernels  int              `json:"kernels"`
 	By       map[string]int   `json:"regions_by_executor"`
-	Link     time.Duration    `json:"record"` // ns, to bind the kernels and plan the memory
-	Arena    int              `json:"arena"`  // bytes
+	Home     string           `json:"home,omitempty"` // the device where all is computed, and arguments and results lie
+	Link     time.Duration    `json:"record"`         // ns, to bind the kernels and plan the memory
+	Arena    int              `json:"arena"`          // bytes, on the host
+	Devices  []rt.DevicePlan  `json:"devices,omitempty"`
 	Runs     int              `json:"runs"`
 	Min      time.Duration    `json:"min"`    // ns
 	Median   time.Duration    `json:"median"` // ns
@@ -260,7 +263,7 @@ func (a *app) finishRun(f *runFlags, r *runReport, names []string, results []*te
 }
 
 func (a *app) writeRun(r *runReport) {
-	var more []string
+	more := []string{homeText(r.Home)}
 	if len(r.Turns) > 0 {
 		more = append(more, fmt.Sprintf("at %d sizes", len(r.Turns)))
 	}
@@ -328,7 +331,7 @@ func programText(regions, kernels int, by map[string]int) string {
 // writeTimes prints the times of the runs at one size.
 func (a *app) writeTimes(r *runReport) {
 	if r.recorded {
-		fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), byteText(float64(r.Arena)))
+		fmt.Fprintf(a.out, "  record   %-8s  arena %s\n", timeText(r.Link), devicesText(r.Arena, r.Devices))
 	}
 	if r.Runs == 1 {
 		fmt.Fprintf(a.out, "  run      %-8s  the first and only one\n", timeText(r.Min))

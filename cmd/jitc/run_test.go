@@ -184,7 +184,7 @@ func TestOutIsAllOrNothing(t *testing.T) {
 }
 
 func TestBenchReportsLimits(t *testing.T) {
-	p, err := newProbe(t.Context(), 1, 1<<16)
+	p, err := newProbe(t.Context(), place{"cpu", []string{"native"}}, 1, 1<<16)
 	require.NoError(t, err)
 	defer p.close()
 	require.NoError(t, p.sample())

@@ -20,7 +20,7 @@ import (
 var (
 	durations = regexp.MustCompile(` *\b\d+(\.\d+)? (ns|us|ms|s)\b *`)
 	timed     = regexp.MustCompile(`(?m)^(stage| +sizes +record|.*\bTIME\b).*$`)
-	arenas    = regexp.MustCompile(`(?m)^  arenas .*$`) // those of the process
+	arenas    = regexp.MustCompile(`(?m)^  arenas .*$(\n  cuda:\d .*$)*`) // those of the process
 	spaces    = regexp.MustCompile(` {2,}`)
 	keys      = regexp.MustCompile(`\b([0-9a-f]{16}|[0-9a-f]{8}|[0-9a-f]{6})(=?)(\W)`)
 )
@@ -33,6 +33,7 @@ func invoke(stdin string, args ...string) (stdout, stderr string, code int) {
 	var out, err strings.Builder
 	a := newApp(strings.NewReader(stdin), &out, &err)
 	a.memory = func() int64 { return testMemory }
+	a.preferred = []string{"native"} // whatever devices there are
 	code = a.execute(context.Background(), args)
 	return out.String(), err.String(), code
 }
@@ -44,18 +45,22 @@ func TestSessions(t *testing.T) {
 	golden.Run(t, filepath.Join("testdata", "sessions"), func(t *testing.T, c *golden.Case) {
 		archive, err := txtar.ParseFile(c.File)
 		require.NoError(t, err)
-		dir := t.TempDir()
-		session := ""
-		for _, f := range archive.Files {
-			if f.Name == "session" {
-				session = string(f.Data)
-			} else if !strings.HasPrefix(f.Name, "want.") {
-				require.NoError(t, os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644))
-			}
-		}
-		require.NotEmpty(t, session, "no section named session")
-		c.Want(t, "want.session", playSession(t, dir, session))
+		c.Want(t, "want.session", playArchive(t, archive))
 	})
+}
+
+// playArchive runs the session of a golden file in a folder with its other sections.
+func playArchive(t *testing.T, archive *txtar.Archive) string {
+	dir, session := t.TempDir(), ""
+	for _, f := range archive.Files {
+		if f.Name == "session" {
+			session = string(f.Data)
+		} else if !strings.HasPrefix(f.Name, "want.") {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644))
+		}
+	}
+	require.NotEmpty(t, session, "no section named session")
+	return playSession(t, dir, session)
 }
 
 // playSession runs a session in a folder. The golden file's path is relative to

@@ -28,6 +28,7 @@ func (s *suite) contract(t TB) {
 		{"cancelled compilation", s.checkCancelled},
 		{"missing sizes", s.checkMissingSizes},
 		{"description", s.checkInfo},
+		{"updates through views", s.checkUpdates},
 	}, s.queueChecks()...) {
 		if err := check.run(); err != nil {
 			t.Errorf("%s: %s: %v", s.e.Name(), check.name, err)

@@ -2,19 +2,27 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 
 	"jitc/executors"
 )
 
 // toDevice copies slabs to a device, guards included; the places of buffers in
-// them stay. What was allocated is returned with an error too.
+// them stay. A slab that occurs twice is one on the device too. What was allocated is
+// returned with an error too.
 func toDevice(q executors.Queue, slabs []*slab) (copies []*slab, err error) {
+	known := map[*slab]*slab{}
 	for _, sl := range slabs {
+		if c := known[sl]; c != nil {
+			copies = append(copies, c)
+			continue
+		}
 		mem, err := q.Alloc(len(sl.data))
 		if err != nil {
 			return copies, fmt.Errorf("allocate %d bytes: %w", len(sl.data), err)
 		}
-		copies = append(copies, &slab{mem, sl.from, sl.to})
+		known[sl] = &slab{mem, sl.from, sl.to}
+		copies = append(copies, known[sl])
 		if err := q.Upload(mem, sl.data); err != nil {
 			return copies, fmt.Errorf("upload: %w", err)
 		}
@@ -33,7 +41,9 @@ func fromDevice(q executors.Queue, slabs, copies []*slab) error {
 }
 
 func freeAll(q executors.Queue, slabs []*slab) {
-	for _, sl := range slabs {
-		q.Free(sl.data)
+	for i, sl := range slabs {
+		if slices.Index(slabs, sl) == i {
+			q.Free(sl.data)
+		}
 	}
 }

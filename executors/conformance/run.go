@@ -116,6 +116,9 @@ func (s *suite) runAt(c testCase, k executors.Kernel, sizes map[string]int64, se
 	if err := sameBits(again, first, "2 workers, other alignment and other garbage in the results"); err != nil {
 		return err
 	}
+	if err := s.checkInPlace(l, args, first); err != nil {
+		return err
+	}
 	if c.repeat {
 		return s.repeat(c, l, args, want, first, sizes)
 	}
@@ -195,17 +198,7 @@ func (s *suite) compare(c testCase, got, want []*tensor.Tensor, scale float64) e
 // results filled with a byte before. It checks that the run wrote its results
 // only. Buffers of an accelerator are copied to its memory and back.
 func (s *suite) launch(l executors.Launch, args, like []*tensor.Tensor, w executors.Workers, shift int, garbage byte) (results []*tensor.Tensor, err error) {
-	var slabs []*slab
-	for i, t := range append(append([]*tensor.Tensor{}, args...), like...) {
-		size := t.DType().Size()
-		sl := newSlab(t.NumElements()*size, shift*size)
-		sl.set(garbage)
-		if i < len(args) {
-			data, _ := t.Contiguous().Bytes()
-			copy(sl.bytes(), data)
-		}
-		slabs = append(slabs, sl)
-	}
+	slabs := newSlabs(args, like, shift, garbage)
 	scratch := newSlab(l.ScratchBytes(w.Workers()), 0)
 	scratch.set(garbage)
 	if err := s.runOn(l, append(slabs[:len(slabs):len(slabs)], scratch), w); err != nil {
@@ -218,6 +211,21 @@ func (s *suite) launch(l executors.Launch, args, like []*tensor.Tensor, w execut
 		return nil, err
 	}
 	return resultTensors(slabs[len(args):], like)
+}
+
+// newSlabs are a slab for each operand and then each result.
+func newSlabs(args, like []*tensor.Tensor, shift int, garbage byte) (slabs []*slab) {
+	for i, t := range append(append([]*tensor.Tensor{}, args...), like...) {
+		size := t.DType().Size()
+		sl := newSlab(t.NumElements()*size, shift*size)
+		sl.set(garbage)
+		if i < len(args) {
+			data, _ := t.Contiguous().Bytes()
+			copy(sl.bytes(), data)
+		}
+		slabs = append(slabs, sl)
+	}
+	return slabs
 }
 
 // checkSlabs: operands are as they were, and nothing around buffers was written.

@@ -41,3 +41,22 @@ func TestSteadyRunsAllocateNothing(t *testing.T) {
 	require.NoError(t, b.Recorded())
 	d.on = false
 }
+
+// Tensor maps cost nothing where addresses stay.
+func TestSteadyRunsWithTensorMapsAllocateNothing(t *testing.T) {
+	d := &quiet{Driver: fake.New(hopper)}
+	e := cuda.New(d, 0, cuda.Options{Wgmma: true})
+	m := newMapped(t, e)
+	y := m.alloc(t, 4*256*256)
+	b, err := m.q.Batch([]executors.Launch{m.l, m.l}, nil)
+	require.NoError(t, err)
+	one := [][]byte{m.mem[0], m.mem[1], y}
+	args, scratch := [][][]byte{one, one}, make([][]byte, 2)
+	require.NoError(t, b.Run(args, scratch))
+	require.NoError(t, m.q.Sync())
+	d.on = true
+	require.Zero(t, testing.AllocsPerRun(50, func() { _ = m.l.Run(one, nil, nil) }), "a launch")
+	require.Zero(t, testing.AllocsPerRun(50, func() { _ = b.Run(args, scratch) }), "a batch")
+	d.on = false
+	require.Less(t, d.Count("EncodeTensorMap"), 20)
+}

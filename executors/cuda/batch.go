@@ -14,13 +14,14 @@ import (
 // batch is a list of launches that is run as one CUDA graph, with a node for each
 // entry:
 //
-//	launches  0: rows, cols   1: scale   2: add (after 0 and 1)
+//	launches  0: rows, cols   1: a library's   2: add (after 0 and 1)
 //	graph     rows -> cols -.
-//	          scale --------'-> add
+//	          [...] --------'-> add
 //
 // The graph is built when the first addresses are known. A node is patched where an
 // address differs from the last run's, which is that of an argument or a result that
-// moved; the others stay as they are.
+// moved; the others stay as they are. The node of a library's work is a graph in the
+// graph, which is captured, and captured again to patch it: see Work.
 type batch struct {
 	q        *queue
 	launches []*launch
@@ -29,8 +30,11 @@ type batch struct {
 
 	mu       sync.Mutex // Recorded may be asked while a run is in progress
 	refusal  error      // why runs are not recorded
+	again    bool       // the next run tries, all the same
 	graph    *recording // nil until the first run
 	restless int        // runs in a row in which most nodes were patched
+	failed   int        // runs in a row whose graph failed
+	remade   int        // graphs that took the place of one that could not be patched
 }
 
 // node is an entry of a launch, with the parameters of the last run.
@@ -39,7 +43,8 @@ type node struct {
 	launch int
 	after  []int // nodes
 	config driver.LaunchConfig
-	stale  bool // the graph's node has other parameters
+	mapped []driver.Ptr // what the tensor maps point at
+	stale  bool         // the graph's node has other parameters
 }
 
 // recording is a graph on the device.
@@ -95,6 +100,7 @@ func (b *batch) order(after [][]int) error {
 			e := &l.entries[j]
 			n := node{of: e, launch: i, after: ends[i], config: e.config}
 			n.config.Params = slices.Clone(e.config.Params)
+			n.mapped = make([]driver.Ptr, len(e.maps))
 			b.nodes = append(b.nodes, n)
 			ends[i] = []int{len(b.nodes) - 1}
 		}
@@ -146,8 +152,11 @@ func (b *batch) Run(args [][][]byte, scratch [][]byte) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stale := b.patch(args, scratch)
-	if b.refusal == nil {
+	stale, err := b.patch(args, scratch)
+	if err != nil {
+		return err
+	}
+	if b.refusal == nil || b.again {
 		err := b.replay(stale)
 		if err == nil || b.q.lostError() != nil {
 			return err
@@ -168,24 +177,26 @@ func (b *batch) enqueueEach(args [][][]byte, scratch [][]byte) error {
 }
 
 // patch writes the addresses into the nodes, and counts those that changed.
-func (b *batch) patch(args [][][]byte, scratch [][]byte) (stale int) {
+func (b *batch) patch(args [][][]byte, scratch [][]byte) (stale int, err error) {
 	for i := range b.nodes {
 		n := &b.nodes[i]
-		if n.of.patch(n.config.Params, args[n.launch], scratch[n.launch]) {
-			n.stale = true
+		changed, err := b.q.patch(n.of, n.config.Params, n.mapped, args[n.launch], scratch[n.launch])
+		n.stale = n.stale || changed
+		if err != nil {
+			return stale, err
 		}
 		if n.stale {
 			stale++
 		}
 	}
-	return stale
+	return stale, nil
 }
 
 // launchAll queues the entries one by one, in order.
 func (b *batch) launchAll() error {
 	for i := range b.nodes {
 		n := &b.nodes[i]
-		if err := b.q.launch(n.of.function, &n.config, n.of.label); err != nil {
+		if err := b.q.start(n.of, &n.config); err != nil {
 			return err
 		}
 	}
@@ -205,6 +216,7 @@ func (b *batch) replay(stale int) error {
 	if err := b.q.api.LaunchGraph(b.graph.exec, b.q.stream); err != nil {
 		return fmt.Errorf("the graph could not be launched: %w", b.q.failed(err))
 	}
+	b.refusal, b.failed = nil, 0
 	return nil
 }
 
@@ -239,7 +251,7 @@ func (b *batch) build(r *recording) (err error) {
 		for j, a := range n.after {
 			deps[j] = r.nodes[a]
 		}
-		if r.nodes[i], err = b.q.api.AddKernelNode(r.graph, deps, n.of.function, &n.config); err != nil {
+		if r.nodes[i], err = b.q.addNode(r.graph, deps, n); err != nil {
 			return fmt.Errorf("%s: %w", n.of.label, err)
 		}
 		n.stale = false
@@ -248,14 +260,54 @@ func (b *batch) build(r *recording) (err error) {
 	return err
 }
 
+// addNode adds the node of an entry to a graph.
+func (q *queue) addNode(g driver.Graph, deps []driver.Node, n *node) (added driver.Node, err error) {
+	if n.of.work == nil {
+		return q.api.AddKernelNode(g, deps, n.of.function, &n.config)
+	}
+	err = q.captured(n.of, &n.config, func(child driver.Graph) error {
+		added, err = q.api.AddChildNode(g, deps, child)
+		return err
+	})
+	return added, err
+}
+
+// setNode gives a node of an executable graph the parameters of the entry.
+func (q *queue) setNode(x driver.GraphExec, at driver.Node, n *node) error {
+	if n.of.work == nil {
+		return q.api.SetKernelNode(x, at, n.of.function, &n.config)
+	}
+	return q.captured(n.of, &n.config, func(child driver.Graph) error { return q.api.SetChildNode(x, at, child) })
+}
+
 // A run that patches most nodes costs more than launching them, so that a batch
-// whose arguments all move each time is better off without a graph.
-const maxRestless = 8
+// whose arguments all move each time is better off without a graph; and so is one
+// whose graph is made anew time and again. Capturing a library's work takes about as
+// long as patching captureCost kernels.
+const (
+	maxRestless = 8
+	maxRemade   = 8
+	captureCost = 8
+)
+
+// patchCost is what patching the stale nodes takes, in kernels.
+func (b *batch) patchCost() (cost int) {
+	for i := range b.nodes {
+		switch n := &b.nodes[i]; {
+		case n.stale && n.of.work != nil:
+			cost += captureCost
+		case n.stale:
+			cost++
+		}
+	}
+	return cost
+}
 
 // update patches the nodes that changed since the last run. Work that is queued
-// already keeps what it was queued with.
+// already keeps what it was queued with. Where a library's work is made of other
+// nodes at the new addresses, which a graph cannot be given, another is made.
 func (b *batch) update(stale int) error {
-	if b.restless++; 4*stale <= 3*len(b.nodes) {
+	if b.restless++; 4*b.patchCost() <= 3*len(b.nodes) {
 		b.restless = 0
 	}
 	if b.restless == maxRestless {
@@ -266,15 +318,31 @@ func (b *batch) update(stale int) error {
 		if !n.stale {
 			continue
 		}
-		if err := b.q.api.SetKernelNode(b.graph.exec, b.graph.nodes[i], n.of.function, &n.config); err != nil {
-			return b.q.failed(err)
+		err := b.q.failed(b.q.setNode(b.graph.exec, b.graph.nodes[i], n))
+		if err != nil && n.of.work != nil && b.remade < maxRemade && b.q.lostError() == nil {
+			b.remade++
+			return b.q.failed(b.record())
+		}
+		if err != nil {
+			return err
 		}
 		n.stale = false
 	}
 	return nil
 }
 
-// giveUp ends recording, for a reason.
+// maxFailed is after how many runs in a row whose graph failed none is tried again.
+const maxFailed = 4
+
+// giveUp does without a graph, for a reason: for this run, if the reason may pass, for
+// others may have had the memory, or a library have loaded what it cannot load while it
+// is captured; and else for good.
 func (b *batch) giveUp(why error) {
 	b.refusal, b.graph = why, nil // the collector ends the graph
+	b.failed++
+	short := isOutOfMemory(why)
+	if short {
+		_ = b.q.memory.shrink() // a fault is told by the launches
+	}
+	b.again = b.failed < maxFailed && (short || errors.As(why, new(*captureError)))
 }

@@ -102,16 +102,44 @@ func TestBatchWithoutGraph(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			e, d := newExecutor(t, fake.Config{}, cuda.Options{})
 			s := newSums(t, e, d)
-			d.FailNext(call, 1, driver.OutOfMemory)
+			d.FailNext(call, 1, driver.NotSupported)
 			s.run(t)
 			s.x = vector(t, s.q, 8, 50)
 			s.run(t)
 			s.run(t)
 			require.ErrorContains(t, s.b.Recorded(), want)
-			require.ErrorContains(t, s.b.Recorded(), "out of memory")
+			require.ErrorContains(t, s.b.Recorded(), "operation not supported")
 			require.Positive(t, d.Count("Launch"))
 			graphsEnd(t, s)
 		})
+	}
+}
+
+// A graph that there was too little memory for is made when there is more, unless
+// that goes on.
+func TestBatchShortOfMemory(t *testing.T) {
+	for _, call := range []string{"NewGraph", "AddKernelNode", "Instantiate", "LaunchGraph"} {
+		for failing, recorded := range map[int]bool{1: true, 3: true, 4: false} {
+			e, d := newExecutor(t, fake.Config{}, cuda.Options{})
+			s := newSums(t, e, d)
+			for range failing {
+				d.FailNext(call, 1, driver.OutOfMemory)
+				launched := d.Count("Launch")
+				s.run(t)
+				require.Equal(t, launched+3, d.Count("Launch"), call)
+				require.ErrorContains(t, s.b.Recorded(), "out of memory", call)
+			}
+			replayed := d.Count("LaunchGraph")
+			s.run(t)
+			if recorded {
+				require.NoError(t, s.b.Recorded(), call)
+				require.Equal(t, replayed+1, d.Count("LaunchGraph"), call)
+				continue
+			}
+			require.ErrorContains(t, s.b.Recorded(), "out of memory", call)
+			require.Equal(t, replayed, d.Count("LaunchGraph"), call)
+			graphsEnd(t, s)
+		}
 	}
 }
 

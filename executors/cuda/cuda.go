@@ -15,7 +15,8 @@
 // points, whose parameter block is complete but for the three addresses.
 //
 // Invariants: everything that a device does is queued on one stream, in the order
-// of the calls; a launch is queued only for sizes for which codegen.Bind has proven
+// of the calls, but for the copies of downloads, each of which waits for what was
+// queued before it and is waited for; a launch is queued only for sizes for which codegen.Bind has proven
 // that every live address lies in its buffer, and only on buffers of those sizes;
 // a fault that the device does not survive fails all later calls and nothing else.
 package cuda
@@ -24,7 +25,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"jitc/codegen"
@@ -83,16 +83,35 @@ var _ executors.Accelerator = (*Executor)(nil)
 var devices sync.Map // int -> *Executor
 
 // At returns the executor for a device of the machine's driver, the same one at
-// each call. It is named "cuda" for device 0 and "cuda:N" for others, of which
-// none is registered: a program that wants one registers it. Environment:
+// each call. It is named "cuda" for device 0, which is registered, and "cuda:N" for
+// others, which selections know by that name. The environment
+// chooses its Options, when they are first needed (see Executor.Environment):
 //
-//	JITC_CUDA_GRAPHS=off    launches kernels one by one
-//	JITC_CUDA_BLOCKING=on   waits for each, so that faults are told exactly
-//	JITC_CUDA_REUSE=off     allocates every block from the driver, for compute-sanitizer
+//	JITC_CUDA_GRAPHS=off    Options.NoGraphs
+//	JITC_CUDA_BLOCKING=on   Options.Blocking
+//	JITC_CUDA_REUSE=off     Options.NoReuse
 //	JITC_CUDA_WGMMA=on      Options.Wgmma
 //	JITC_CUDA_ASSEMBLER     ptxas: that program; driver: the driver, when it loads
+//
+// A variable of another value makes the executor unavailable.
 func At(dev int) *Executor {
-	e, _ := devices.LoadOrStore(dev, newExecutor(driver.Open, dev, optionsOfMachine))
+	if e, ok := devices.Load(dev); ok {
+		return e.(*Executor)
+	}
+	env := sync.OnceValues(readEnvironment)
+	open := func() (driver.API, error) {
+		if _, err := env(); err != nil {
+			return nil, err
+		}
+		return driver.Open()
+	}
+	e, _ := devices.LoadOrStore(dev, newExecutor(open, dev, func() Options {
+		e, err := env()
+		if err != nil { // then nothing is ever compiled
+			return Options{}
+		}
+		return e.options()
+	}))
 	return e.(*Executor)
 }
 
@@ -104,30 +123,6 @@ func New(api driver.API, dev int, o Options) *Executor {
 func newExecutor(open func() (driver.API, error), dev int, options func() Options) *Executor {
 	return &Executor{dev: dev, options: sync.OnceValue(options),
 		probe: sync.OnceValues(func() (*machine, error) { return newMachine(open, dev) })}
-}
-
-// assemblers are the values of JITC_CUDA_ASSEMBLER.
-var assemblers = map[string]func() (driver.Assembler, error){
-	"ptxas":  driver.FindProgram,
-	"driver": func() (driver.Assembler, error) { return nil, errors.New("the driver assembles what it loads") },
-}
-
-func optionsOfMachine() Options {
-	o := Options{Cache: diskcache.Default()}
-	find, ok := assemblers[os.Getenv("JITC_CUDA_ASSEMBLER")]
-	if !ok {
-		find = driver.FindAssembler
-	}
-	if a, err := find(); err == nil {
-		o.Assembler = a
-	}
-	if os.Getenv("JITC_CUDA_GRAPHS") == "off" {
-		o.NoGraphs = "JITC_CUDA_GRAPHS is off"
-	}
-	o.Blocking = os.Getenv("JITC_CUDA_BLOCKING") == "on"
-	o.NoReuse = os.Getenv("JITC_CUDA_REUSE") == "off"
-	o.Wgmma = os.Getenv("JITC_CUDA_WGMMA") == "on"
-	return o
 }
 
 // Name is "cuda", and "cuda:N" of a device other than the first.
@@ -150,7 +145,7 @@ func (e *Executor) Available() error {
 	return err
 }
 
-// Features names the device and what makes its code.
+// Features describes the device.
 func (e *Executor) Features() string {
 	m, err := e.probe()
 	if err != nil {
@@ -159,13 +154,13 @@ func (e *Executor) Features() string {
 	return m.String()
 }
 
-// Claim takes every primitive, and attention; other composites come back as their
+// Claim takes every primitive, updates of what is large alone, and attention; other composites come back as their
 // parts.
 func (e *Executor) Claim(v *ir.Value) fusion.Claim {
 	if v.Op == ir.OpAttention {
 		return e.claimAttention(v)
 	}
-	return executors.ClaimLoops(v)
+	return e.claimUpdate(v)
 }
 
 // Compile lowers the region and emits its PTX. What every size needs of that it has
@@ -180,6 +175,9 @@ func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Opt
 		return nil, err
 	}
 	k, err := newAttention(e, m, region, o)
+	if k == nil && err == nil {
+		k, err = newUpdate(e, m, region, o)
+	}
 	if k == nil && err == nil {
 		k, err = newKernel(e, m, region, o)
 	}
@@ -234,12 +232,14 @@ func (e *Executor) open() (*queue, error) {
 // calls fail; memory and batches that were not given up must not be used.
 func (e *Executor) Close() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	q := e.queue
-	if e.closed || q == nil {
-		e.closed = true
-		return nil
+	if e.closed {
+		q = nil
 	}
 	e.closed = true
+	e.mu.Unlock() // calls that are waited for may ask for the queue
+	if q == nil {
+		return nil
+	}
 	return q.close()
 }

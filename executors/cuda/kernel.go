@@ -31,6 +31,7 @@ type planner interface {
 type planned struct {
 	*ptx.Plan
 	buffers []buffer // of the caller
+	updates *int     // the operand in whose memory the result may lie; nil: none
 }
 
 // vectorBytes is the alignment of the widest accesses. Buffers are promised to be

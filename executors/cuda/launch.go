@@ -20,6 +20,7 @@ type launch struct {
 	scratch int      // bytes
 	entries []entry
 	wide    bool
+	updates *int      // as of planned
 	runs    sync.Pool // *run
 }
 
@@ -27,13 +28,19 @@ type launch struct {
 type entry struct {
 	program  *program // kept loaded
 	function driver.Function
-	config   driver.LaunchConfig // its Params are a template
+	work     func(s driver.Stream, at Addresses) error // in place of the function: see Work
+	config   driver.LaunchConfig                       // its Params are a template
 	pointers []ptx.Pointer
+	maps     []ptx.Map
 	label    string
 }
 
-// run is what one run writes: a configuration of each entry.
-type run struct{ configs []driver.LaunchConfig }
+// run is what one run writes: a configuration of each entry, and what its tensor maps
+// point at.
+type run struct {
+	configs []driver.LaunchConfig
+	mapped  [][]driver.Ptr
+}
 
 var _ executors.Assumer = (*launch)(nil)
 
@@ -44,7 +51,7 @@ func newLaunch(k *kernel, f *form, p *planned, wide bool) (*launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &launch{k: k, q: q, buffers: p.buffers, scratch: p.Scratch, wide: wide}
+	l := &launch{k: k, q: q, buffers: p.buffers, scratch: p.Scratch, wide: wide, updates: p.updates}
 	f.assemble(chosen(p.Launches))
 	if err := l.resolve(f, p.Launches); err != nil {
 		return nil, err
@@ -68,7 +75,7 @@ func (l *launch) resolve(f *form, launches []ptx.Launch) error {
 		if err != nil {
 			return fmt.Errorf("entry %s: %w", x.Entry, err)
 		}
-		l.entries = append(l.entries, entry{program: p, function: function, pointers: x.Pointers,
+		l.entries = append(l.entries, entry{program: p, function: function, pointers: x.Pointers, maps: x.Maps,
 			config: driver.LaunchConfig{Grid: x.Grid, Block: x.Block, Shared: x.Shared, Params: x.Params},
 			label:  fmt.Sprintf("entry %s of @%s", x.Entry, l.k.name)})
 	}
@@ -77,10 +84,11 @@ func (l *launch) resolve(f *form, launches []ptx.Launch) error {
 
 // newRun makes configurations with parameter blocks of their own.
 func newRun(entries []entry) *run {
-	r := &run{configs: make([]driver.LaunchConfig, len(entries))}
+	r := &run{configs: make([]driver.LaunchConfig, len(entries)), mapped: make([][]driver.Ptr, len(entries))}
 	for i, e := range entries {
 		r.configs[i] = e.config
 		r.configs[i].Params = append([]byte(nil), e.config.Params...)
+		r.mapped[i] = make([]driver.Ptr, len(e.maps))
 	}
 	return r
 }
@@ -123,8 +131,10 @@ func (l *launch) enqueue(bufs [][]byte, scratch []byte) error {
 	defer l.runs.Put(r)
 	for i := range l.entries {
 		e, c := &l.entries[i], &r.configs[i]
-		e.patch(c.Params, bufs, scratch)
-		if err := l.q.launch(e.function, c, e.label); err != nil {
+		if _, err := l.q.patch(e, c.Params, r.mapped[i], bufs, scratch); err != nil {
+			return err
+		}
+		if err := l.q.start(e, c); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,9 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
 	"unsafe"
@@ -76,7 +78,7 @@ func (q *queue) Alloc(bytes int) ([]byte, error) {
 	if bytes < 0 || bytes > 1<<60 {
 		return nil, fmt.Errorf("%s: allocation of %d bytes", q.name, bytes)
 	}
-	if err := q.lostError(); err != nil || bytes == 0 {
+	if err := q.usable(); err != nil || bytes == 0 {
 		return []byte{}, err
 	}
 	class := bytes
@@ -180,15 +182,16 @@ func (m *memory) release(p driver.Ptr) error {
 
 // Free gives back what Alloc returned.
 func (q *queue) Free(mem []byte) {
-	if cap(mem) == 0 {
+	if cap(mem) == 0 || !q.calls.begin() { // closed: it went with all the others
 		return
 	}
+	defer q.calls.end()
 	p := driver.Ptr(unsafe.Pointer(unsafe.SliceData(mem)))
 	surplus := q.memory.idleNow(p)
-	if !surplus || q.enter() != nil { // lost or closed: the context took its memory along
+	if !surplus || q.lostError() != nil || q.makeCurrent() != nil { // lost: the context took its memory along
 		return
 	}
-	defer q.leave()
+	defer runtime.UnlockOSThread()
 	_ = q.failed(q.memory.release(p)) // a fault is told by the next call
 }
 
@@ -220,6 +223,23 @@ func (m *memory) trim() error {
 	}
 	clear(m.idle)
 	m.mu.Unlock()
+	return m.releaseAll(blocks)
+}
+
+// close gives all blocks back to the driver, also those that were not freed: nobody
+// may use them any more, and a context that others have too would keep them. The
+// context is current.
+func (m *memory) close() error {
+	m.mu.Lock()
+	blocks := slices.Collect(maps.Keys(m.live))
+	clear(m.live)
+	m.bytes.live = 0
+	m.mu.Unlock()
+	return errors.Join(m.trim(), m.releaseAll(blocks))
+}
+
+// releaseAll gives blocks back to the driver.
+func (m *memory) releaseAll(blocks []driver.Ptr) error {
 	slices.Sort(blocks) // in an order that can be repeated
 	for _, p := range blocks {
 		if err := m.release(p); err != nil {

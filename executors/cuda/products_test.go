@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,57 @@ func TestWarpGroupProducts(t *testing.T) {
 		got := runOn(t, e, k, args, want[0])
 		assert.Nil(t, tensor.Compare(got, want[0], tensor.Tolerance{Abs: 1e-2, Rel: 1e-2}))
 		require.NoError(t, e.Close())
+	}
+}
+
+// productCase is a product of two matrices of static sizes, and what becomes of it.
+type productCase struct {
+	dtype string
+	a, b  []int
+	i, j  int // axes that are contracted
+	then  string
+}
+
+func (c productCase) text() string {
+	typ := func(shape ...int) string { return fmt.Sprintf("%s[%d,%d]", c.dtype, shape[0], shape[1]) }
+	out := typ(c.a[1-c.i], c.b[1-c.j])
+	return fmt.Sprintf(`func @product(%%a: %s, %%b: %s) -> %s {
+  %%0: %[3]s = dot_general(%%a, %%b) {lhs_contract=[%d], rhs_contract=[%d]}
+  %%1: %[3]s = %[6]s(%%0)
+  return %%1
+}`, typ(c.a...), typ(c.b...), out, c.i, c.j, c.then)
+}
+
+// compare compares what two executors make of it, the second by tensor maps.
+func (c productCase) compare(t *testing.T, e, hopper *cuda.Executor) {
+	t.Helper()
+	f := parse(t, c.text())
+	var args []*tensor.Tensor
+	for i, shape := range [][]int{c.a, c.b} {
+		x, err := tensor.Generate(tensor.Rule{Kind: "normal", Std: 0.1, Seed: uint64(i)}, f.Params[i].Type.DType, shape)
+		require.NoError(t, err)
+		args = append(args, x)
+	}
+	like := tensor.New(f.Params[0].Type.DType, c.a[1-c.i], c.b[1-c.j])
+	var got [2]*tensor.Tensor
+	for i, e := range []*cuda.Executor{e, hopper} {
+		k := compile(t, e, c.text(), executors.Options{Dumps: true})
+		code, _ := k.Dump("ptx")
+		require.Equal(t, i == 1, strings.Contains(code, "cp.async.bulk.tensor"))
+		got[i] = runOn(t, e, k, args, like)
+	}
+	assert.Nil(t, tensor.Compare(got[1], got[0], tensor.Tolerance{Abs: 2e-2, Rel: 2e-2}))
+}
+
+// Products by tensor maps are those of the tensor-core template.
+func TestHopperProducts(t *testing.T) {
+	plain, _ := newExecutor(t, hopper, cuda.Options{})
+	wgmma, _ := newExecutor(t, hopper, cuda.Options{Wgmma: true})
+	for _, c := range []productCase{
+		{"bf16", []int{264, 256}, []int{256, 520}, 1, 0, "erf"},
+		{"f16", []int{128, 520}, []int{136, 128}, 0, 1, "neg"},
+	} {
+		c.compare(t, plain, wgmma)
 	}
 }
 

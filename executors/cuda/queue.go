@@ -12,26 +12,29 @@ import (
 	"jitc/executors/cuda/driver"
 )
 
-// queue is the one stream of a device, and its memory.
+// queue is the work of a device, in order, and its memory. All of it is on one
+// stream, but for the copies of downloads: see download.go.
 //
 // The context of a driver call is that of the calling thread, so each method locks
 // its goroutine to a thread, makes the context current, queues, and lets go; a
 // thread of the queue's own would cost two switches per call. See enter.
 type queue struct {
-	m        *machine
-	o        Options
-	api      driver.API
-	name     executors.Device
-	context  driver.Context
-	stream   driver.Stream
-	memory   memory
-	small    ring // of uploads
-	up, down ring
-	recent   recent
-	lost     atomic.Pointer[LostError]
-	closed   atomic.Bool
-	loaded   atomic.Int64 // modules
-	retired  retirees
+	m         *machine
+	o         Options
+	api       driver.API
+	name      executors.Device
+	context   driver.Context
+	stream    driver.Stream
+	memory    memory
+	small     ring // of uploads
+	up        ring
+	lanes     lanes // of downloads
+	recent    recent
+	lost      atomic.Pointer[LostError]
+	calls     calls
+	loaded    atomic.Int64 // modules
+	retired   retirees
+	libraries libraries
 }
 
 var _ executors.Queue = (*queue)(nil)
@@ -41,8 +44,8 @@ func newQueue(m *machine, o Options) (*queue, error) {
 	if o.PieceBytes == 0 {
 		o.PieceBytes = defaultPiece
 	}
-	q := &queue{m: m, o: o, api: m.api, name: executors.Device(fmt.Sprintf("cuda:%d", m.dev)),
-		small: newRing(smallSlots, min(smallPiece, o.PieceBytes)), up: newRing(pieceSlots, o.PieceBytes), down: newRing(pieceSlots, o.PieceBytes)}
+	q := &queue{m: m, o: o, api: m.api, name: executors.Device(fmt.Sprintf("cuda:%d", m.dev)), calls: newCalls(),
+		small: newRing(smallSlots, min(smallPiece, o.PieceBytes)), up: newRing(pieceSlots, o.PieceBytes), lanes: newLanes()}
 	var err error
 	if q.context, err = q.api.RetainContext(m.dev); err != nil {
 		return nil, err
@@ -64,23 +67,49 @@ func newQueue(m *machine, o Options) (*queue, error) {
 }
 
 // enter makes the device's context that of the calling goroutine until leave. It
-// fails at once if the device is lost.
+// fails at once if the device is lost, or the queue closed.
 func (q *queue) enter() error {
 	if err := q.lostError(); err != nil {
 		return err
 	}
-	if q.closed.Load() {
-		return fmt.Errorf("%s is closed", q.name)
+	if !q.calls.begin() {
+		return q.closedError()
 	}
+	err := q.makeCurrent()
+	if err != nil {
+		q.calls.end()
+	}
+	return err
+}
+
+// makeCurrent locks the goroutine to its thread, and makes the context that of the
+// thread; with an error it does neither.
+func (q *queue) makeCurrent() error {
 	runtime.LockOSThread()
-	if err := q.api.SetContext(q.context); err != nil {
+	err := q.failed(q.api.SetContext(q.context))
+	if err != nil {
 		runtime.UnlockOSThread()
-		return q.failed(err)
+	}
+	return err
+}
+
+func (q *queue) leave() {
+	runtime.UnlockOSThread()
+	q.calls.end()
+}
+
+// usable says why nothing can be queued any more.
+func (q *queue) usable() error {
+	if err := q.lostError(); err != nil {
+		return err
+	}
+	if q.calls.ended() {
+		return q.closedError()
 	}
 	return nil
 }
 
-func (q *queue) leave() { runtime.UnlockOSThread() }
+func (q *queue) closedError() error { return fmt.Errorf("%s is closed", q.name) }
 
 // Device is "cuda:N".
 func (q *queue) Device() executors.Device { return q.name }
@@ -100,19 +129,21 @@ func (q *queue) Copy(dst, src []byte) error {
 	return q.failed(q.api.CopyOnDevice(address(dst), address(src), len(dst), q.stream))
 }
 
-// Sync waits until all that was queued is done.
+// Sync waits until all that was queued is done, and the downloads under way.
 func (q *queue) Sync() error {
 	if err := q.enter(); err != nil {
 		return err
 	}
 	defer q.leave()
-	return q.wait()
+	if err := q.wait(); err != nil {
+		return err
+	}
+	return q.lanes.wait(q)
 }
 
 // wait waits for the stream; the context is current.
 func (q *queue) wait() error {
-	gone := q.retired.take()
-	started := q.recent.count()
+	started, gone := q.recent.count(), q.retired.take()
 	if err := q.api.SyncStream(q.stream); err != nil {
 		q.retired.put(gone...)
 		return q.failed(err)
@@ -121,20 +152,29 @@ func (q *queue) wait() error {
 	return q.destroy(gone)
 }
 
-// close waits, and gives everything back.
+// close lets the calls that are inside come to their end, waits for the device, and
+// gives everything back.
 func (q *queue) close() error {
+	q.calls.close()
 	if q.lostError() != nil { // nothing of the context can be used; the driver cleans up
-		q.closed.Store(true)
 		return q.api.ReleaseContext(q.m.dev)
 	}
-	if err := q.enter(); err != nil {
+	err := q.makeCurrent()
+	if err == nil {
+		err = q.giveBack()
+		runtime.UnlockOSThread()
+	}
+	return errors.Join(err, q.api.ReleaseContext(q.m.dev))
+}
+
+// giveBack waits and destroys what the queue has; the context is current.
+func (q *queue) giveBack() error {
+	err := q.wait()
+	if q.lostError() != nil { // found out now
 		return err
 	}
-	defer q.leave()
-	q.closed.Store(true)
-	errs := []error{q.wait(), q.memory.trim(), q.small.close(q), q.up.close(q), q.down.close(q)}
-	errs = append(errs, q.api.SyncStream(q.stream), q.api.DestroyStream(q.stream), q.api.ReleaseContext(q.m.dev))
-	return errors.Join(errs...)
+	errs := []error{err, q.libraries.close(q), q.memory.close(), q.small.close(q), q.up.close(q), q.lanes.close(q)}
+	return errors.Join(append(errs, q.api.SyncStream(q.stream), q.api.DestroyStream(q.stream))...)
 }
 
 // address is the address of device memory; nothing has none.

@@ -209,8 +209,8 @@ func TestCopiesInPieces(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Equal(t, 3, d.Live().HostAllocations)
-	require.LessOrEqual(t, d.Live().Events, 128+2*4)
+	require.LessOrEqual(t, d.Live().HostAllocations, 2+4)
+	require.LessOrEqual(t, d.Live().Events, 128+4+4*(1+4))
 }
 
 func roundTrip(q executors.Queue, n, seed int) error {

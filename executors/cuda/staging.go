@@ -26,13 +26,13 @@ const (
 	smallSlots = 128
 )
 
-// ring is the pinned memory of one direction. Its users take turns: the copies
+// ring is pinned memory for copies of one stream. Its users take turns: the copies
 // themselves are in one order anyway.
 type ring struct {
 	bytes int // of a slot
 
-	mu    sync.Mutex
-	block []byte // pinned, nil until it is needed
+	mu    sync.Mutex // of uploads; a lane has one user at a time
+	block []byte     // pinned, nil until it is needed
 	slots []slot
 	next  int
 }
@@ -83,11 +83,12 @@ func (s *slot) wait(q *queue) error {
 	return nil
 }
 
-// record puts the event behind the slot's copy; without one, the copy is waited for.
-func (s *slot) record(q *queue) error {
-	if err := q.api.RecordEvent(s.event, q.stream); err != nil {
+// record puts the event behind the slot's copy, on its stream; without one, the copy
+// is waited for.
+func (s *slot) record(q *queue, on driver.Stream) error {
+	if err := q.api.RecordEvent(s.event, on); err != nil {
 		if err = q.failed(err); q.lostError() == nil {
-			err = errors.Join(err, q.wait())
+			err = errors.Join(err, q.failed(q.api.SyncStream(on)))
 		}
 		return err
 	}
@@ -111,7 +112,11 @@ func (r *ring) close(q *queue) error {
 	return errors.Join(errs...)
 }
 
-// Upload queues a copy from the host; src has been read when it returns.
+// Upload queues a copy from the host; src has been read when it returns. The copy is
+// on the stream of the kernels: what is queued already may use dst, and what is
+// queued next reads it, so that on a stream of its own it would have to wait for
+// both, but where nothing has used dst since it was allocated. That cannot be known:
+// most memory was used before it was freed and allocated again.
 func (q *queue) Upload(dst, src []byte) error {
 	if len(dst) != len(src) {
 		return fmt.Errorf("%s: upload of %d bytes into %d", q.name, len(src), len(dst))
@@ -135,75 +140,10 @@ func (q *queue) Upload(dst, src []byte) error {
 		if err := q.api.CopyToDevice(address(dst), s.host[:n], q.stream); err != nil {
 			return q.failed(err)
 		}
-		if err := s.record(q); err != nil {
+		if err := s.record(q, q.stream); err != nil {
 			return err
 		}
 		dst, src = dst[n:], src[n:]
 	}
 	return nil
-}
-
-// Download copies to the host and waits; a few pieces are always on their way.
-func (q *queue) Download(dst, src []byte) error {
-	if len(dst) != len(src) {
-		return fmt.Errorf("%s: download of %d bytes into %d", q.name, len(src), len(dst))
-	}
-	if err := q.enter(); err != nil {
-		return err
-	}
-	defer q.leave()
-	if len(dst) == 0 {
-		return nil
-	}
-	started, gone := q.recent.count(), q.retired.take()
-	q.down.mu.Lock()
-	err := q.download(dst, src)
-	q.down.mu.Unlock()
-	if err != nil {
-		q.retired.put(gone...)
-		return err
-	}
-	q.recent.done(started)
-	return q.destroy(gone)
-}
-
-// download moves the pieces; down is locked.
-func (q *queue) download(dst, src []byte) error {
-	var way [pieceSlots]struct { // pieces on their way, in order
-		s  *slot
-		to []byte
-	}
-	sent, got := 0, 0
-	for {
-		for sent-got < pieceSlots && len(src) > 0 {
-			n := min(len(src), q.down.bytes)
-			s, err := q.fetch(src[:n])
-			if err != nil {
-				return err
-			}
-			way[sent%pieceSlots].s, way[sent%pieceSlots].to = s, dst[:n]
-			dst, src, sent = dst[n:], src[n:], sent+1
-		}
-		if got == sent {
-			return nil
-		}
-		w := &way[got%pieceSlots]
-		if err := w.s.wait(q); err != nil {
-			return err
-		}
-		copy(w.to, w.s.host)
-		got++
-	}
-}
-
-// fetch queues the copy of one piece.
-func (q *queue) fetch(src []byte) (*slot, error) {
-	s, err := q.down.take(q)
-	if err != nil {
-		return nil, err
-	}
-	if err := q.api.CopyToHost(s.host[:len(src)], address(src), q.stream); err != nil {
-		return nil, q.failed(err)
-	}
-	return s, s.record(q)
 }

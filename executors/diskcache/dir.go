@@ -35,7 +35,8 @@ func (e *DirError) Error() string {
 
 // Default is the cache that executors share, opened at the first call with a
 // logger of slog's. With JITC_CACHE=off, or where there is no directory for it,
-// which is warned of, it misses everything and keeps nothing: see Cache.Off.
+// which is warned of, it misses everything and keeps nothing: see Cache.Off. A
+// value of JITC_CACHE that means nothing is warned of, and leaves it on.
 func Default() *Cache { return shared() }
 
 var shared = sync.OnceValue(func() *Cache { return openDefault(slog.Default()) })
@@ -43,6 +44,9 @@ var shared = sync.OnceValue(func() *Cache { return openDefault(slog.Default()) }
 func openDefault(log *slog.Logger) *Cache {
 	if err := SwitchedOff(); err != nil {
 		return &Cache{off: err}
+	}
+	if v := os.Getenv(EnvSwitch); v != "" && !isOn[strings.ToLower(v)] {
+		log.Warn("disk cache: "+EnvSwitch+" is neither on nor off: it is on", "expected", "on or off", "got", v)
 	}
 	c, err := Open(Options{Log: log})
 	if err != nil {
@@ -52,11 +56,14 @@ func openDefault(log *slog.Logger) *Cache {
 	return c
 }
 
+// isOn are the values of JITC_CACHE: those that leave it on, and those that do not.
+var isOn = map[string]bool{"on": true, "1": true, "true": true, "yes": true, "off": false, "0": false, "false": false, "no": false}
+
 // SwitchedOff is why the environment asks Default to keep nothing: JITC_CACHE is
 // off, 0, false or no. Any other value leaves it on.
 func SwitchedOff() error {
-	switch v := os.Getenv(EnvSwitch); strings.ToLower(v) {
-	case "off", "0", "false", "no":
+	v := os.Getenv(EnvSwitch)
+	if on, known := isOn[strings.ToLower(v)]; known && !on {
 		return errors.New(EnvSwitch + "=" + v)
 	}
 	return nil

@@ -302,7 +302,7 @@ func TestDefaultCache(t *testing.T) {
 	dir, l := t.TempDir(), &logged{}
 	log := slog.New(slog.NewTextHandler(l, nil))
 	t.Setenv(EnvDir, filepath.Join(dir, "on"))
-	for value, off := range map[string]bool{"": false, "on": false, "off": true, "OFF": true, "0": true, "false": true} {
+	for value, off := range map[string]bool{"": false, "on": false, "off": true, "Yes": false, "OFF": true, "0": true, "false": true} {
 		t.Setenv(EnvSwitch, value)
 		c := openDefault(log)
 		k := NewKey("cubin", "x", value)
@@ -312,6 +312,10 @@ func TestDefaultCache(t *testing.T) {
 		assert.Equal(t, off, c.Off() != nil, value)
 	}
 	assert.Empty(t, l.String())
+
+	t.Setenv(EnvSwitch, "maybe")
+	assert.NoError(t, openDefault(log).Off())
+	assert.Contains(t, l.String(), `expected="on or off" got=maybe`)
 
 	t.Setenv(EnvSwitch, "")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
