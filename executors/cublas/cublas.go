@@ -19,7 +19,6 @@ package cublas
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 
@@ -58,14 +57,17 @@ type library struct {
 	opts Options
 }
 
-var _ executors.Accelerator = (*Executor)(nil)
+var (
+	_ executors.Accelerator = (*Executor)(nil)
+	_ executors.Indexed     = (*Executor)(nil)
+)
 
 // devices holds the executors of At.
 var devices sync.Map // int -> *Executor
 
 // At returns the executor for a device of this machine, that of cuda.At, the same one
-// at each call. It is named "cublas" for device 0 and "cublas:N" for others, of which
-// none is registered. Environment:
+// at each call. It is named "cublas" for device 0, which is registered, and "cublas:N"
+// for others, which selections know by that name. Environment:
 //
 //	JITC_CUBLAS_LIBRARY     the library to use, a file or a name; see cublaslt.Find
 //	JITC_CUBLAS_CLAIM=all   Options.Any; large: the default
@@ -103,16 +105,33 @@ func newExecutor(device *cuda.Executor, find func(version int) (*library, error)
 	})}
 }
 
+// claimVariable is the environment variable that says what is claimed.
+const claimVariable = "JITC_CUBLAS_CLAIM"
+
+// optionsOfMachine are the options that the environment asks for. The error is a
+// *cuda.EnvironmentError.
 func optionsOfMachine(env func(string) string) (Options, error) {
-	switch claim := env("JITC_CUBLAS_CLAIM"); claim {
+	switch claim := env(claimVariable); claim {
 	case "", "large":
 		return Options{}, nil
 	case "all":
 		return Options{Any: true}, nil
 	default:
-		return Options{}, fmt.Errorf("JITC_CUBLAS_CLAIM=%s: expected all or large", claim)
+		return Options{}, &cuda.EnvironmentError{Name: claimVariable, Value: claim, Err: errors.New("expected all or large")}
 	}
 }
+
+// Environment lists the environment variables that the executors of At read: the
+// name, the values it may have, and what they do.
+func (e *Executor) Environment() [][3]string {
+	return [][3]string{
+		{cublaslt.LibraryVariable, "a file, or a name", "the cuBLASLt to use; unset: the first of those found in the usual places"},
+		{claimVariable, "all or large", "all: cuBLASLt computes every product that it can; large, the default: those where it pays"},
+	}
+}
+
+// At is the executor for a device of the machine's driver: At, the function.
+func (e *Executor) At(dev int) executors.Executor { return At(dev) }
 
 // Name is "cublas", and "cublas:N" of a device other than the first.
 func (e *Executor) Name() string {

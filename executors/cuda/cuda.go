@@ -77,7 +77,10 @@ type Executor struct {
 	closed bool
 }
 
-var _ executors.Accelerator = (*Executor)(nil)
+var (
+	_ executors.Accelerator = (*Executor)(nil)
+	_ executors.Indexed     = (*Executor)(nil)
+)
 
 // devices holds the executors of At.
 var devices sync.Map // int -> *Executor
@@ -114,6 +117,9 @@ func At(dev int) *Executor {
 	}))
 	return e.(*Executor)
 }
+
+// At is the executor for a device of the machine's driver: At, the function.
+func (e *Executor) At(dev int) executors.Executor { return At(dev) }
 
 // New returns an executor for a device of the driver given.
 func New(api driver.API, dev int, o Options) *Executor {

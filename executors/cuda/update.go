@@ -51,11 +51,9 @@ func updateOf(v *ir.Value, o executors.Options) update.Problem {
 // updateIn is the problem of a region: moves may have as many axes as its views.
 func updateIn(region *ir.Func, v *ir.Value, o executors.Options) update.Problem {
 	p := updateOf(v, o)
-	if v.Op != ir.OpScatter {
-		p.Views = len(region.Values) > 1
-		for _, x := range slices.Concat(region.Params, region.Values) {
-			p.Axes = max(p.Axes, x.Type.Rank())
-		}
+	p.Views = len(region.Values) > 1
+	for _, x := range slices.Concat(region.Params, region.Values) {
+		p.Axes = max(p.Axes, x.Type.Rank())
 	}
 	return p
 }
@@ -107,63 +105,52 @@ func (u updated) plan(sizes map[string]int64) (*planned, error) {
 		}
 		p.buffers = append(p.buffers, buffer{name, n, uintptr(v.Type.DType.Size()), result})
 	}
-	var err error
-	place := -1
-	if u.v.Op == ir.OpScatter {
-		p.Plan, place, err = u.scatter(sizes)
-	} else {
-		p.Plan, place, err = u.moves(sizes)
+	moves, err := executors.MovesOf(u.region, sizes)
+	if err != nil {
+		return nil, err
 	}
-	if place >= 0 {
-		p.updates = &place
+	p.Plan = &ptx.Plan{Scratch: moves.Scratch}
+	if moves.InPlace >= 0 {
+		p.updates = &moves.InPlace
 	}
-	return p, err
+	if err := u.launches(p.Plan, moves); err != nil {
+		return nil, &ptx.Unsupported{Reason: err.Error()}
+	}
+	return p, nil
 }
 
-// scatter plans one, and says in which parameter's memory its result may lie. The
-// template numbers buffers as the op has its operands; one
-// parameter may be several.
-func (u updated) scatter(sizes map[string]int64) (plan *ptx.Plan, place int, err error) {
-	s, err := executors.ScatterOf(u.v, sizes)
-	if err != nil {
-		return nil, -1, err
+// launches adds those of the moves and of the scatter, in order.
+func (u updated) launches(p *ptx.Plan, moves *executors.Moves) error {
+	if err := u.moves(p, moves.List); err != nil {
+		return err
 	}
-	plan, err = update.BindScatter(u.problem, u.device.Arch, update.ScatterSizes(s), u.device.Multiprocessors)
-	if err != nil {
-		return nil, -1, &ptx.Unsupported{Reason: err.Error()}
-	}
-	args := u.v.Args
-	for _, l := range plan.Launches {
-		for i, at := range l.Pointers {
-			if at.Buf == len(args) {
-				l.Pointers[i].Buf = len(u.region.Params)
-			} else {
-				l.Pointers[i].Buf = slices.Index(u.region.Params, args[at.Buf])
-			}
+	if s := moves.Scatter; s != nil {
+		sizes := update.ScatterSizes{Lead: s.Lead, Outer: s.Outer, Size: s.Size, Picks: s.Picks, Row: s.Row, Result: update.Place(s.Result),
+			Indices: update.Place(s.Indices), Updates: update.Place(s.Updates), LeadStride: s.LeadStride, PickStride: s.PickStride}
+		plan, err := update.BindScatter(u.problem, u.device.Arch, sizes, u.device.Multiprocessors)
+		if err != nil {
+			return err
 		}
+		p.Launches = append(p.Launches, plan.Launches...)
 	}
-	return plan, s.InPlace(u.region), nil
+	return u.moves(p, moves.After)
 }
 
-// moves plans a dynamic_update_slice.
-func (u updated) moves(sizes map[string]int64) (plan *ptx.Plan, place int, err error) {
-	all, err := executors.MovesOf(u.region, sizes)
-	if err != nil {
-		return nil, -1, err
-	}
-	moves := make([]update.Move, len(all.List))
-	for i, m := range all.List {
-		moves[i] = update.Move{From: update.Place(m.From), To: update.Place(m.To), Sizes: m.Sizes, FromStrides: m.FromStrides, ToStrides: m.ToStrides, Whole: m.Whole}
+func (u updated) moves(p *ptx.Plan, list []executors.Move) error {
+	moves := make([]update.Move, len(list))
+	for i, m := range list {
+		moves[i] = update.Move{From: update.Place(m.From), To: update.Place(m.To), Sizes: m.Sizes, FromStrides: m.FromStrides, ToStrides: m.ToStrides,
+			Whole: m.Whole, Size: m.Size}
 		for _, s := range m.Starts {
 			moves[i].Starts = append(moves[i].Starts, update.Start{Place: update.Place(s.Place), Limit: s.Limit, Step: s.Step})
 		}
 	}
-	plan, err = update.BindMoves(u.problem, u.device.Arch, moves, u.device.Multiprocessors)
+	plan, err := update.BindMoves(u.problem, u.device.Arch, moves, u.device.Multiprocessors)
 	if err != nil {
-		return nil, -1, &ptx.Unsupported{Reason: err.Error()}
+		return err
 	}
-	plan.Scratch = all.Scratch * u.problem.DType.Size()
-	return plan, all.InPlace, nil
+	p.Launches = append(p.Launches, plan.Launches...)
+	return nil
 }
 
 var _ executors.InPlacer = (*launch)(nil)

@@ -34,7 +34,7 @@ func TestUpdateClaims(t *testing.T) {
 	e, _ := newExecutor(t, fake.Config{}, cuda.Options{})
 	none := cuda.New(fake.New(fake.Config{Devices: -1}), 0, cuda.Options{})
 	for text, want := range map[string]fusion.Level{
-		cacheText: fusion.Strided, slotsText: fusion.Alone, strings.ReplaceAll(cacheText, "S,64", "8,64"): fusion.Fusible,
+		cacheText: fusion.Strided, slotsText: fusion.Strided, strings.ReplaceAll(cacheText, "S,64", "8,64"): fusion.Fusible,
 	} {
 		v := parse(t, text).Values[0]
 		require.Equal(t, want, e.Claim(v).Level, text)
