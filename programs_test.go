@@ -41,7 +41,7 @@ func programRuns(t testing.TB) []programRun {
 		}
 		runs = append(runs, r)
 	}
-	require.Len(t, runs, 6)
+	require.Len(t, runs, 8)
 	return runs
 }
 
@@ -62,7 +62,7 @@ func engine(t testing.TB, o jitc.Options) *jitc.Engine {
 }
 
 // PyTorch's results are computed in float64 and rounded once. The programs
-// compute in f32 and end within 4e-6 of them; the rest is room for other orders
+// compute in f32 and end within 6e-6 of them; the rest is room for other orders
 // of summation.
 var programTolerance = tensor.Tolerance{Abs: 2e-5, Rel: 2e-5}
 

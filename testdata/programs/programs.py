@@ -234,6 +234,92 @@ def gpt2():
     save("gpt2", {"logits[0,:]": logits[0], "logits[127,:]": logits[127], "logits[:,0:50257:257]": logits[:, ::257]})
 
 
+def gpt2_step(rows):
+    """One token behind those in the caches; the caches are noise of a likely size."""
+    d, heads, layers, vocab, ctx, at = 768, 12, 12, 50257, 1024, 100
+    e = d // heads
+    t = Trace("gpt2_step", ["GPT-2 small, one step of decoding: a token behind the 100 that caches of C rows hold.",
+                            "Its row is written into them; queries attend under a mask. The caches are generated.",
+                            "jitc run gpt2_step.trace --dim C=128"], {"C": rows}, "C in [101, 1024]")
+    t.param("token", [1], "ints", "i64", lo=0.0, hi=float(vocab))
+    t.param("position", [], "ints", "i64", lo=float(at), hi=float(at + 1))
+    t.param("wte", [vocab, d], std=0.02)
+    t.param("wpe", [ctx, d], std=0.01)
+    for i in range(layers):
+        for name, shape, kw in [
+            ("ln1.w", [d], dict(mean=1.0, std=0.1)), ("ln1.b", [d], dict(std=0.1)),
+            ("attn.w", [d, 3 * d], dict(std=0.02)), ("attn.b", [3 * d], dict(std=0.02)),
+            ("proj.w", [d, d], dict(std=0.02)), ("proj.b", [d], dict(std=0.02)),
+            ("ln2.w", [d], dict(mean=1.0, std=0.1)), ("ln2.b", [d], dict(std=0.1)),
+            ("fc.w", [d, 4 * d], dict(std=0.02)), ("fc.b", [4 * d], dict(std=0.02)),
+            ("out.w", [4 * d, d], dict(std=0.02)), ("out.b", [d], dict(std=0.02)),
+        ]:
+            t.param(f"h{i}.{name}", shape, **kw)
+    t.param("lnf.w", [d], mean=1.0, std=0.1)
+    t.param("lnf.b", [d], std=0.1)
+    cache = f"f32[1,{heads},C,{e}]"
+    for i in range(layers):
+        t.param(f"h{i}.keys", [1, heads, "C", e], std=0.6)
+        t.param(f"h{i}.values", [1, heads, "C", e], std=0.6)
+
+    t.op("zero", "i64[] = constant() {value=0}")
+    t.op("row", "i64[C] = iota() {axis=0}")
+    t.op("now", "i64[C] = broadcast(%position) {axes=[]}")
+    t.op("le", "bool[C] = le(%row, %now)")
+    t.op("used", "bool[1,C] = reshape(%le)")
+    t.op("tok", f"f32[1,{d}] = embedding(%wte, %token)")
+    t.op("pos0", f"f32[{d}] = gather(%wpe, %position) {{axis=0}}")
+    t.op("pos", f"f32[1,{d}] = reshape(%pos0)")
+    x = t.op("x", f"f32[1,{d}] = add(%tok, %pos)")
+    written = []
+    for i in range(layers):
+        h = f"h{i}"
+        t.note(f"layer {i}")
+        t.op(f"{h}.n1", f"f32[1,{d}] = layer_norm({x}, %{h}.ln1.w, %{h}.ln1.b) {{eps=1e-05}}")
+        t.op(f"{h}.qkv", f"f32[1,{3 * d}] = linear(%{h}.n1, %{h}.attn.w, %{h}.attn.b) {{transposed=false}}")
+        for k, q in enumerate("qkv"):
+            t.op(f"{h}.{q}0", f"f32[1,{d}] = slice(%{h}.qkv) {{limits=[1, {(k + 1) * d}], starts=[0, {k * d}]}}")
+            t.op(f"{h}.{q}", f"f32[1,{heads},1,{e}] = reshape(%{h}.{q}0)")
+        for q, old in ("k", "keys"), ("v", "values"):
+            written.append((t.op(f"{h}.{old}1", f"{cache} = dynamic_update_slice(%{h}.{old}, %{h}.{q}, %zero, %zero, %position, %zero)"), cache))
+        t.op(f"{h}.att", f"f32[1,{heads},1,{e}] = scaled_dot_product_attention(%{h}.q, %{h}.keys1, %{h}.values1, %used)")
+        t.op(f"{h}.att1", f"f32[1,{d}] = reshape(%{h}.att)")
+        t.op(f"{h}.proj", f"f32[1,{d}] = linear(%{h}.att1, %{h}.proj.w, %{h}.proj.b) {{transposed=false}}")
+        t.op(f"{h}.mid", f"f32[1,{d}] = add({x}, %{h}.proj)")
+        t.op(f"{h}.n2", f"f32[1,{d}] = layer_norm(%{h}.mid, %{h}.ln2.w, %{h}.ln2.b) {{eps=1e-05}}")
+        t.op(f"{h}.fc", f"f32[1,{4 * d}] = linear(%{h}.n2, %{h}.fc.w, %{h}.fc.b) {{transposed=false}}")
+        t.op(f"{h}.act", f'f32[1,{4 * d}] = gelu(%{h}.fc) {{approximate="tanh"}}')
+        t.op(f"{h}.out", f"f32[1,{d}] = linear(%{h}.act, %{h}.out.w, %{h}.out.b) {{transposed=false}}")
+        x = t.op(f"{h}.x", f"f32[1,{d}] = add(%{h}.mid, %{h}.out)")
+    t.op("final", f"f32[1,{d}] = layer_norm({x}, %lnf.w, %lnf.b) {{eps=1e-05}}")
+    t.op("logits", f"f32[1,{vocab}] = linear(%final, %wte)")
+    t.write(["%logits"] + [r for r, _ in written], [f"f32[1,{vocab}]"] + [ty for _, ty in written])
+
+    w = t.tensors
+    h = w["wte"][w["token"]] + w["wpe"][at]
+    rest = {}
+    for i in range(layers):
+        def p(name):
+            return w[f"h{i}.{name}"]
+        n = F.layer_norm(h, (d,), p("ln1.w"), p("ln1.b"), 1e-5)
+        q, k, v = ((n @ p("attn.w") + p("attn.b"))[0, c * d:(c + 1) * d].view(heads, e) for c in range(3))
+        y = []
+        for j in range(heads):  # over what the cache holds and the new row, with no mask
+            keys = torch.cat([p("keys")[0, j, :at], k[j:j + 1]])
+            values = torch.cat([p("values")[0, j, :at], v[j:j + 1]])
+            y.append(torch.softmax(q[j] @ keys.T / e**0.5, -1) @ values)
+        h = h + torch.cat(y)[None] @ p("proj.w") + p("proj.b")
+        n = F.layer_norm(h, (d,), p("ln2.w"), p("ln2.b"), 1e-5)
+        u = n @ p("fc.w") + p("fc.b")
+        u = 0.5 * u * (1 + torch.tanh((2 / np.pi) ** 0.5 * (u + 0.044715 * u**3)))
+        h = h + u @ p("out.w") + p("out.b")
+        if i in (0, layers - 1):  # the new row, and the ones about it
+            for name, row in ("keys", k), ("values", v):
+                rest[f"h{i}.{name}1[0,:,{at - 1}:{at + 1},:]"] = torch.stack([p(name)[0, :, at - 1], row], 1)
+    logits = F.layer_norm(h, (d,), w["lnf.w"], w["lnf.b"], 1e-5) @ w["wte"].T
+    save(f"gpt2_step.C={rows}", {"logits[0,0:50257:7]": logits[0, ::7], **rest})
+
+
 def resnet18():
     t = Trace("resnet18", ["ResNet-18, forward pass over one image of 224x224, batch norm in inference mode.",
                            "The image and the weights are generated by seeded rules."])
@@ -300,6 +386,7 @@ PROGRAMS = {
     "mlp": lambda: (mlp(3), mlp(8)),
     "lstm": lambda: (lstm(1), lstm(4)),
     "gpt2": gpt2,
+    "gpt2_step": lambda: (gpt2_step(128), gpt2_step(300)),
     "resnet18": resnet18,
 }
 
