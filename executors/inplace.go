@@ -11,6 +11,7 @@ package executors
 type InPlacer interface {
 	Launch
 	// InPlace is the operand, by its number among the region's parameters, in whose
-	// memory that result may lie, or -1. They are of one type and shape.
+	// memory that result may lie, or -1. They are of one element type and have as many
+	// elements.
 	InPlace(result int) (operand int)
 }

@@ -54,6 +54,7 @@ func indexRows() map[Op]OpRow {
 			Doc:   "x with the part that starts where the scalar operands say, one per axis, replaced by the second operand; the start is clamped so that it fits.",
 			Infer: inferDynamicUpdateSlice, Eval: evalDynamicUpdateSlice, Samples: dynamicUpdateSliceSamples,
 		},
+		OpScatter: scatterRow(),
 	}
 }
 
@@ -201,29 +202,36 @@ func inferConcat(v *Value, facts *dim.Facts) (Type, error) {
 }
 
 func inferGather(v *Value, facts *dim.Facts) (Type, error) {
+	shape, err := indexedShape(v, facts)
+	return v.Args[0].Type.WithShape(shape), err
+}
+
+// indexedShape is the shape of the elements of operand 0 at the indices of operand
+// 1, by the attributes axis and batch_dims.
+func indexedShape(v *Value, facts *dim.Facts) ([]dim.Expr, error) {
 	x, at := v.Args[0].Type, v.Args[1].Type
 	if err := wantDType(v, 1, Ints); err != nil {
-		return Type{}, err
+		return nil, err
 	}
 	axis, err := axisAttr(v, "axis", x.Rank(), 0)
 	if err != nil {
-		return Type{}, err
+		return nil, err
 	}
 	batch := v.Attrs.Int("batch_dims", 0)
 	if batch < 0 || batch > int64(axis) || batch > int64(at.Rank()) {
-		return Type{}, attrError(v, "batch_dims", "batch_dims out of range",
+		return nil, attrError(v, "batch_dims", "batch_dims out of range",
 			fmt.Sprintf("0 to %d", min(axis, at.Rank())), fmt.Sprint(batch), "shared axes lead in both operands and come before axis")
 	}
 	for i := range int(batch) {
 		names := fmt.Sprintf("lhs[%d] == rhs[%d]", i, i)
 		if err := wantEqual(v, facts, 1, "batch dimensions differ", names, x.Shape[i], at.Shape[i]); err != nil {
-			return Type{}, err
+			return nil, err
 		}
 	}
 	if n, ok := x.Shape[axis].Const(); ok && n == 0 && !provablyEmpty(at) {
-		return Type{}, argError(v, 0, "there is nothing to index", fmt.Sprintf("at least 1 element on axis %d", axis), argTypes(v), "")
+		return nil, argError(v, 0, "there is nothing to index", fmt.Sprintf("at least 1 element on axis %d", axis), argTypes(v), "")
 	}
-	return x.WithShape(slices.Concat(x.Shape[:axis], at.Shape[batch:], x.Shape[axis+1:])), nil
+	return slices.Concat(x.Shape[:axis], at.Shape[batch:], x.Shape[axis+1:]), nil
 }
 
 // provablyEmpty reports whether a size is the constant 0.

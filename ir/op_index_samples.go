@@ -107,5 +107,7 @@ func dynamicUpdateSliceSamples() []Sample {
 		update([]int{5, 4}, []int{2, 4}),
 		update([]int{3, 5, 2}, []int{1, 2, 1}),
 		update([]int{4, 3}, []int{0, 2}),
+		update([]int{21, 64}, []int{3, 64}),
+		update([]int{3, 24, 20}, []int{3, 1, 7}),
 	}
 }

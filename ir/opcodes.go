@@ -86,6 +86,7 @@ const (
 	OpGather
 	OpDynamicSlice
 	OpDynamicUpdateSlice
+	OpScatter
 
 	// Sizes from data, and data from sizes.
 	OpNonzero

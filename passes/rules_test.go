@@ -37,7 +37,7 @@ func TestEveryRuleFires(t *testing.T) {
 			require.NoError(t, ir.Verify(rewrite(f, set, false), ir.Primitive))
 		}
 	})
-	for seed := range uint64(400) {
+	for seed := range uint64(600) {
 		f := irgen.Func(rand.New(rand.NewPCG(77, seed)), irgen.Options{Values: 60, Static: seed%2 == 0})
 		require.NoError(t, ir.Verify(rewrite(f, all, true), ir.Primitive))
 	}

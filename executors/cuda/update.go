@@ -13,13 +13,14 @@ import (
 	"jitc/ir/tensor"
 )
 
-// Updates (see executors.ClaimUpdates) are regions of their own: the copy of the
-// operand is a launch that does nothing where the result's memory is the operand's.
+// Updates (see executors.ClaimUpdates) are regions of their own, with the views that
+// they read through. The operand is copied by blocks that do nothing where the
+// result's memory is the operand's.
 //
 //	%0 = slice(%qkv) {starts=[0,768], limits=[1,1536]}
 //	%1 = dynamic_update_slice(%cache, %0, %at, %zero)
 //
-// becomes update_copy and update_box_16.
+// becomes one launch, of update_both.
 
 // claimUpdate takes updates as regions of their own, and what else loop nests can say.
 func (e *Executor) claimUpdate(v *ir.Value) fusion.Claim {
@@ -121,12 +122,19 @@ func (u updated) plan(sizes map[string]int64) (*planned, error) {
 
 // launches adds those of the moves and of the scatter, in order.
 func (u updated) launches(p *ptx.Plan, moves *executors.Moves) error {
-	if err := u.moves(p, moves.List); err != nil {
+	list, s := moves.List, moves.Scatter
+	x := executors.Place{}
+	if s != nil { // which copies what is copied whole itself
+		if x = s.Result; list[0].Whole {
+			x, list = list[0].From, list[1:]
+		}
+	}
+	if err := u.moves(p, list); err != nil {
 		return err
 	}
-	if s := moves.Scatter; s != nil {
-		sizes := update.ScatterSizes{Lead: s.Lead, Outer: s.Outer, Size: s.Size, Picks: s.Picks, Row: s.Row, Result: update.Place(s.Result),
-			Indices: update.Place(s.Indices), Updates: update.Place(s.Updates), LeadStride: s.LeadStride, PickStride: s.PickStride}
+	if s != nil {
+		sizes := update.ScatterSizes{Lead: s.Lead, Outer: s.Outer, Size: s.Size, Picks: s.Picks, Row: s.Row,
+			X: update.Place(x), Result: update.Place(s.Result), Indices: update.Place(s.Indices), Updates: update.Place(s.Updates), LeadStride: s.LeadStride, PickStride: s.PickStride}
 		plan, err := update.BindScatter(u.problem, u.device.Arch, sizes, u.device.Multiprocessors)
 		if err != nil {
 			return err

@@ -38,3 +38,14 @@ func TestSteadyRunsAllocateNothing(t *testing.T) {
 	scratch, _ := tensor.New(tensor.U8, l.ScratchBytes(2)+1).Bytes()
 	require.Zero(t, testing.AllocsPerRun(50, func() { _ = l.Run(bufs, scratch, workers) }))
 }
+
+func TestSteadyUpdatesAllocateNothing(t *testing.T) {
+	for _, dt := range []tensor.DType{tensor.F32, tensor.BF16} {
+		u := scatterOf(t, dt, tensor.I64, "add", []int{300, 70}, []int{900}, 0, 0)
+		l, bufs := u.launched(t)
+		workers := pool.New(2)
+		defer workers.Close()
+		scratch := scratchOf(l, 2)
+		require.Zero(t, testing.AllocsPerRun(20, func() { _ = l.Run(bufs, scratch, workers) }), dt.String())
+	}
+}

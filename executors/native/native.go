@@ -79,13 +79,17 @@ func (e *Executor) Features() string {
 	return "x86-64 machine code, AVX2 and FMA"
 }
 
-// Claim takes every primitive; composites come back as their parts.
-func (*Executor) Claim(v *ir.Value) fusion.Claim { return executors.ClaimLoops(v) }
+// Claim takes every primitive, updates of what is large alone; composites come back
+// as their parts.
+func (*Executor) Claim(v *ir.Value) fusion.Claim { return executors.ClaimUpdates(v) }
 
 // Compile lowers the region and emits its code.
 func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Options) (executors.Kernel, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if k := newUpdate(region); k != nil && e.Claim(k.v).Level < fusion.Fusible {
+		return k, nil
 	}
 	loops, err := codegen.Lower(region, codegen.Options{})
 	var unsupported *codegen.Unsupported

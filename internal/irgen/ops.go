@@ -42,6 +42,7 @@ var opRows = []opRow{
 	{2, always, (*generator).concat},
 	{1, always, (*generator).rejoin},
 	{1, always, (*generator).gather},
+	{1, always, (*generator).scatter},
 	{1, always, (*generator).dynamicSlice},
 	{1, always, (*generator).dynamicUpdate},
 	{3, always, (*generator).reduce},

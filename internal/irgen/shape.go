@@ -161,6 +161,31 @@ func (g *generator) gather() *ir.Value {
 	return g.emit(ir.OpGather, []*ir.Value{x, at}, ir.Attr{Name: "axis", Value: int64(g.rng.IntN(x.Type.Rank()))})
 }
 
+// scatter indexes an axis that is never empty, and shares the first axis of the
+// indices where it can.
+func (g *generator) scatter() *ir.Value {
+	x := g.pickWhere(func(v *ir.Value) bool { return v.Type.Rank() > 0 && g.notEmpty(v) })
+	at := g.pickWhere(func(v *ir.Value) bool { return v.Type.DType.IsInt() && v.Type.Rank() <= 2 })
+	if x == nil || at == nil {
+		return nil
+	}
+	axis, batch := g.rng.IntN(x.Type.Rank()), 0
+	if axis > 0 && at.Type.Rank() > 0 && at.Type.Shape[0].Equal(x.Type.Shape[0]) && g.rng.IntN(3) > 0 {
+		batch = 1
+	}
+	t := x.Type.WithShape(slices.Concat(x.Type.Shape[:axis], at.Type.Shape[batch:], x.Type.Shape[axis+1:]))
+	if !g.fits(t) {
+		return nil
+	}
+	updates := g.like(t)
+	if updates == nil {
+		return nil
+	}
+	combine := []string{"set", "add", "mul", "min", "max"}[g.rng.IntN(5)]
+	return g.emit(ir.OpScatter, []*ir.Value{x, at, updates}, ir.Attr{Name: "axis", Value: int64(axis)},
+		ir.Attr{Name: "batch_dims", Value: int64(batch)}, ir.Attr{Name: "combine", Value: combine})
+}
+
 // starts are scalar constants, one per axis.
 func (g *generator) starts(rank int) []*ir.Value {
 	var out []*ir.Value

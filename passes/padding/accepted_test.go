@@ -148,6 +148,15 @@ func @f(%x: f32[S,3], %y: f32[2,2], %i: i32[], %j: i32[]) -> (f32[2,2], f32[S,3]
   %1: f32[S,3] = dynamic_update_slice(%x, %y, %i, %j)
   return %0, %1
 }`, []string{"at most S - 2", "at most S - 2"}, true},
+	{"updates of a padded axis reach the true one, slices are padded together", "S", `
+func @f(%x: f32[S,3], %i: i32[5], %y: f32[5,3], %z: f32[2,S,4], %j: i64[2,3], %u: f32[2,S,3]) -> (f32[S,3], f32[2,S,4]) where S in [1, 7] {
+  %0: f32[S,3] = scatter(%x, %i, %y) {axis=0, combine="add"}
+  %1: f32[2,4,S] = transpose(%z) {perm=[0, 2, 1]}
+  %2: f32[2,3,S] = transpose(%u) {perm=[0, 2, 1]}
+  %3: f32[2,4,S] = scatter(%1, %j, %2) {axis=1, batch_dims=1, combine="set"}
+  %4: f32[2,S,4] = transpose(%3) {perm=[0, 2, 1]}
+  return %0, %4
+}`, []string{"at most S - 1"}, true},
 	{"two symbols of one size", "T", `
 func @f(%x: f32[T], %y: f32[U]) -> f32[] where T in [1, 7], U == 2*T {
   %0: f32[] = dot_general(%y, %y) {lhs_contract=[0], rhs_contract=[0]}

@@ -43,6 +43,11 @@ func @f(%x: f32[16,4], %y: f32[S,4], %i: i64[]) -> f32[16,4] where S in [0, 7] {
   %0: f32[16,4] = dynamic_update_slice(%x, %y, %i, %i)
   return %0
 }`, "overwrites kept elements with padding on axis 0"},
+	{"scatter at padded indices", "S", `
+func @f(%x: f32[16], %i: i64[S], %u: f32[S]) -> f32[16] where S in [0, 7] {
+  %0: f32[16] = scatter(%x, %i, %u) {axis=0, combine="add"}
+  return %0
+}`, "updates kept elements with padding, by axis 0 of the indices"},
 	{"a size that shrinks", "S", `
 func @f(%x: f32[S], %y: f32[10 - S]) -> (f32[S], f32[10 - S]) where S in [0, 7] {
   return %x, %y

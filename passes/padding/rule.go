@@ -31,6 +31,7 @@ func init() {
 		ir.OpGather:             gather,
 		ir.OpDynamicSlice:       dynamicSlice,
 		ir.OpDynamicUpdateSlice: dynamicUpdateSlice,
+		ir.OpScatter:            scatter,
 
 		ir.OpReduceSum:    reduce(identity{0, 0}, true),
 		ir.OpReduceProd:   reduce(identity{1, 1}, true),
