@@ -211,14 +211,14 @@ func selectLanes(g *emitter, v codegen.Val, in *codegen.Inst) {
 	}
 }
 
-// selectMasks is (A and B) or (not A and C).
+// selectMasks is (A and B) or (not A and C), with opmasks C xor (A and (B xor C)).
 func selectMasks(g *emitter, v codegen.Val, in *codegen.Inst) {
 	if g.p.z {
 		a, b, c := g.ksrc(in.A), g.ksrc(in.B), g.ksrc(in.C)
-		d, t := g.kdef(v), g.ktmp()
-		g.KANDW(d, a, b)
-		g.KANDNW(t, a, c)
-		g.KORW(d, d, t)
+		d := g.kdef(v)
+		g.KXORW(d, b, c)
+		g.KANDW(d, d, a)
+		g.KXORW(d, d, c)
 		return
 	}
 	a, b, c := g.src(in.A), g.src(in.B), g.src(in.C)

@@ -203,3 +203,28 @@ func TestArgMax(t *testing.T) {
 		checkRows(t, build(t, b), 0)
 	}
 }
+
+// TestFewOpmasks: reductions that note NaN leave opmasks for what needs most of
+// them, a selection among masks and a masked store of 8-bit floats at a tail.
+func TestFewOpmasks(t *testing.T) {
+	n, c := sym("N"), sym("C")
+	b := codegen.NewKernel("opmasks")
+	x := b.Buffer(codegen.Input, "x", tensor.F32, n.Mul(c))
+	y := b.Buffer(codegen.Output, "y", tensor.F8E5M2, n.Mul(c))
+	z := b.Buffer(codegen.Output, "z", tensor.F32, n)
+	s := b.Nest(axes("ij", n, c), 1)
+	s.Loop()
+	v := s.Load(rowMajor(x, c))
+	below := func(limit float32) codegen.Val { return s.Op(codegen.Lt, v, s.ConstF32(limit)) }
+	one := s.Op(codegen.Select, below(0), below(-2), below(2))
+	two := s.Op(codegen.Select, below(1), one, below(3))
+	s.Store(rowMajor(y, c), s.ConstF32(0))
+	s.StoreIf(rowMajor(y, c), v, s.Op(codegen.Select, two, one, below(-1)))
+	tops := []codegen.Val{v, s.Op(codegen.Neg, v), s.Op(codegen.Add, v, v), s.Op(codegen.Select, two, v, s.ConstF32(1))}
+	for i := range tops {
+		tops[i] = s.Reduce(codegen.Max, tops[i])
+	}
+	s.Once()
+	s.Store(codegen.At(z, 1), s.Op(codegen.Add, s.Op(codegen.Add, tops[0], tops[1]), s.Op(codegen.Add, tops[2], tops[3])))
+	checkRows(t, build(t, b), 0)
+}

@@ -67,10 +67,14 @@ func (g *emitter) openAccumulators(s *segment, n int) {
 	}
 }
 
+// leastMasks is how many opmasks an instruction may need: a selection among masks,
+// or a masked store that rounds to 8 bits at a tail.
+const leastMasks = 4
+
 // openNaNs reserves an opmask for the NaNs of a reduction, if it has a use for
 // one and there are enough.
 func (g *emitter) openNaNs(s *segment, r *codegen.Reduction, k kind) asm.K {
-	if !g.p.z || g.p.mode != modeInner || s.accMem || bits.OnesCount32(g.k.free) < 4 || !g.ordersFloats(r.Op, k) {
+	if !g.p.z || g.p.mode != modeInner || s.accMem || bits.OnesCount32(g.k.free) <= leastMasks || !g.ordersFloats(r.Op, k) {
 		return 0
 	}
 	nan := g.kgrab()
