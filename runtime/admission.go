@@ -136,8 +136,8 @@ func (a *Admission) ResultLayouts() []*tensor.Layout {
 // are contiguous tensors of the result types that share memory with nothing else;
 // nil lets it allocate them, in the memory of donated arguments where that can be,
 // and on a device if that computes them and a tensor of the call lies there.
-// What it returns are the results. ctx may end it between two iterations of a loop:
-// the error is then its cause, and the elements of the results, and so of donated
+// What it returns are the results. ctx may end it between two iterations of a loop
+// that is compiled: the error is then its cause, and the elements of the results, and so of donated
 // arguments, are undefined.
 func (a *Admission) Run(ctx context.Context, c *call.Call, results []*tensor.Tensor, w executors.Workers) ([]*tensor.Tensor, error) {
 	t := a.Entry.Traced

@@ -131,6 +131,36 @@ func TestAChainKeepsValuesOnItsDevice(t *testing.T) {
 	assert.Equal(t, [2]int{2, 4}, there, "what two definers give; two operands of each definer")
 }
 
+// A result that later segments read from copies elsewhere is not copied itself.
+func TestAResultThatIsReadElsewhereIsNotCopied(t *testing.T) {
+	near, far := testdevice.New("test:0", 46), testdevice.New("test:1", 47)
+	c := partedChain(t, `func @f(%x: f32[N]) -> (f32[N], f32[N])
+    where N in [1, 100], U in [0, 100], V in [0, 100] {
+  %a = exp(%x)
+  %p = gt(%x, 0.0)
+  %u = masked_select(%x, %p) {count=[U]}
+  %s = reduce_sum(%u) {axes=[0]}
+  %b = broadcast(%s) {axes=[], shape=[N]}
+  %v = add(%a, %b)
+  %q = gt(%v, 1.0)
+  %w = masked_select(%v, %q) {count=[V]}
+  %m = reduce_sum(%w) {axes=[0]}
+  %c = broadcast(%m) {axes=[], shape=[N]}
+  %z = mul(%a, %c)
+  return %a, %z
+}
+`, someOf(near, func(v *ir.Value) bool { return v.Op == ir.OpExp }), someOf(far, nil))
+	x := tensor.FromFloats(tensor.F32, []int{4}, []float64{1, -2, 3, 1})
+	want, err := ir.Eval(c.f, []*tensor.Tensor{x}, nil)
+	require.NoError(t, err)
+	got, err := c.Run([]*tensor.Tensor{toDevice(t, near, x)}, nil, serial{})
+	require.NoError(t, err)
+	require.Nil(t, tensor.CompareAll(got, want, tensor.Exact))
+	require.Equal(t, "test:0", got[0].Device().Name())
+	require.Same(t, deviceOf(far), c.homes[c.results[0].slot], "two segments read it there")
+	assert.Zero(t, near.Counts().Copies)
+}
+
 func TestChainsCountTheMemoryOfDevices(t *testing.T) {
 	d := testdevice.New("test:0", 45)
 	c := partedChain(t, crossing, someOf(d, nil))

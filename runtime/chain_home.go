@@ -3,6 +3,7 @@ package runtime
 import (
 	"slices"
 
+	"jitc/executors"
 	"jitc/ir/tensor"
 )
 
@@ -45,7 +46,7 @@ func (c *Chain) chainHomes() []*device {
 }
 
 // of are the votes for a queue.
-func (b ballot) of(q any) int {
+func (b ballot) of(q executors.Queue) int {
 	for _, v := range b {
 		if v.queue == q {
 			return v.n
@@ -160,6 +161,10 @@ func (r *chainRun) arguments(s *chainSegment, kept *keptRanges) ([]*tensor.Tenso
 func (k keptRanges) has(param int) bool {
 	return slices.ContainsFunc(k, func(x keptRange) bool { return x.param <= param && param < x.param+x.n })
 }
+
+// lent reports whether the value of slot n, not a copy of it, lies in memory that the
+// run gives back.
+func (r *chainRun) lent(n int) bool { return r.slabs[n] != nil && r.far[n] == nil }
 
 // drop lets go of slot n.
 func (r *chainRun) drop(n int) {

@@ -213,7 +213,7 @@ func (r *chainRun) finish(results []*tensor.Tensor) error {
 func (r *chainRun) deliver(i int, res chainResult, results []*tensor.Tensor) error {
 	t := r.slots[res.slot]
 	switch {
-	case !res.copied && (t == results[i] || results[i] == nil && r.slabs[res.slot] == nil):
+	case !res.copied && (t == results[i] || results[i] == nil && !r.lent(res.slot)):
 		results[i] = t
 		return nil
 	case results[i] == nil:

@@ -95,7 +95,7 @@ func (r *Recording) recordControl(at int) (*control, error) {
 		c.length = n[0]
 	}
 	for i, p := range step.Bodies {
-		body, err := p.Donate(given(v, i)).record(r.Sizes, r.Workers)
+		body, err := given(v, i, p).record(r.Sizes, r.Workers)
 		if err != nil {
 			return nil, fmt.Errorf("%s of the %s at %s: %w", ir.BodyRole(v.Op, i), v.Op, v.Pos, err)
 		}
@@ -114,17 +114,16 @@ func (r *Recording) recordControl(at int) (*control, error) {
 	return c, nil
 }
 
-// given are the parameters of body i whose memory it may take for its results: a
-// loop's carries, and what a cond may be given in place.
-func given(v *ir.Value, i int) []int {
-	n := len(v.Bodies[i].Params)
+// given is the program of body i with the parameters whose memory it may take for its
+// results: a loop's carries, and what a cond may be given in place.
+func given(v *ir.Value, i int, p *Program) *Program {
 	switch {
+	case v.Op == ir.OpCond:
+		return p.Donate(orderOf(nil, len(p.params)))
 	case v.Op == ir.OpWhile && i == 0:
-		n = 0
-	case v.Op != ir.OpCond:
-		n = v.Carries()
+		return p // the condition
 	}
-	return orderOf(nil, n)
+	return p.donateInTurn(v.Carries())
 }
 
 // findInPlace finds the results that may lie where an operand does: the carries that

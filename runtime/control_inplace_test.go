@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jitc/ir"
 	"jitc/ir/tensor"
 )
 
@@ -74,4 +75,46 @@ func TestADonatedCarryIsUpdatedInPlace(t *testing.T) {
 		require.Equal(t, []uint8{uint8(21 + 20*i), 2, 3, 4}, tensor.Data[uint8](args[0]))
 	}
 	assert.Zero(t, k.copies)
+}
+
+// An output that a body computes between the last read of a carry and its next value
+// does not take the carry's place, which the next value takes then; nor does another
+// carry.
+func TestOutputsLeaveCarriesTheirPlaces(t *testing.T) {
+	p := linkText(t, `func @f(%a: f32[4], %b: f32[4], %xs: f32[S,4]) -> (f32[4], f32[4], f32[S,4])
+    where S in [0, 10] {
+  %r: (f32[4], f32[4], f32[S,4]) = scan(%a, %b, %xs) {carries=2, inputs=1, length=[S]} func(%a: f32[4], %b: f32[4], %x: f32[4]) -> (f32[4], f32[4], f32[4]) {
+    %t: f32[4] = fused(%a, %b) func(%a: f32[4], %b: f32[4]) -> f32[4] {
+      %s: f32[4] = add(%a, %b)
+      return %s
+    }
+    %y: f32[4] = fused(%t) func(%t: f32[4]) -> f32[4] {
+      %s: f32[4] = neg(%t)
+      return %s
+    }
+    %n: f32[4] = fused(%t, %x) func(%t: f32[4], %x: f32[4]) -> f32[4] {
+      %s: f32[4] = mul(%t, %x)
+      return %s
+    }
+    %m: f32[4] = fused(%n, %x) func(%n: f32[4], %x: f32[4]) -> f32[4] {
+      %s: f32[4] = sub(%n, %x)
+      return %s
+    }
+    return %m, %n, %y
+  }
+  %0: f32[4] = get(%r) {index=0}
+  %1: f32[4] = get(%r) {index=1}
+  %2: f32[S,4] = get(%r) {index=2}
+  return %0, %1, %2
+}
+`)
+	for s := range 4 {
+		r := record(t, p, map[string]int64{"S": int64(s)})
+		assert.Equal(t, []int{0, 1, -1}, r.controls[0].inPlace)
+		assert.False(t, r.controls[0].alternate)
+		args := []*tensor.Tensor{tensor.Fill(tensor.F32, []int{4}, 1), tensor.Fill(tensor.F32, []int{4}, 2), tensor.Fill(tensor.F32, []int{s, 4}, 0.5)}
+		want, err := ir.Eval(p.F, args, nil)
+		require.NoError(t, err)
+		require.Nil(t, tensor.CompareAll(mustRun(t, r, args...), want, tensor.Exact), "S=%d", s)
+	}
 }

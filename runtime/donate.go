@@ -22,6 +22,15 @@ func (p *Program) Donate(params []int) *Program {
 	return &q
 }
 
+// donateInTurn is Donate of the first n parameters of a loop's body, its carries: each
+// is for the result of its number only, its next value. One that another result took
+// would have two places.
+func (p *Program) donateInTurn(n int) *Program {
+	q := p.Donate(orderOf(nil, n))
+	q.inTurn = true
+	return q
+}
+
 // Donated gives for each result the parameter whose memory it may take, or -1;
 // not to be changed. They are of one type, and every read of the parameter is
 // over when the result is written, but for those of a step that updates it in place.
@@ -47,10 +56,9 @@ func (r *Recording) donate() error {
 	if len(r.p.donated) == 0 {
 		return nil
 	}
-	ends, order := r.lastReads(), r.byWrite()
-	params := map[*tensor.Layout][]int{} // donated, by type
+	d := donor{Recording: r, ends: r.lastReads(), taken: make([]bool, len(r.p.params)), params: map[*tensor.Layout][]int{}}
 	for _, i := range r.p.donated {
-		params[r.argLayouts[i]] = append(params[r.argLayouts[i]], i)
+		d.params[r.argLayouts[i]] = append(d.params[r.argLayouts[i]], i)
 	}
 	results := map[*tensor.Layout]int{}
 	number := make([]int, len(r.p.results)) // among those of its type
@@ -58,23 +66,43 @@ func (r *Recording) donate() error {
 		number[i] = results[l]
 		results[l]++
 	}
-	taken := make([]bool, len(r.p.params))
-	for _, i := range order {
-		free := func(param int) bool {
-			return !taken[param] && (ends[param] < r.writtenAt(i) || r.returns(i, param))
+	for _, i := range r.byWrite() {
+		if j := d.paramFor(i, number[i]); j >= 0 && r.bytes[r.p.params[j]] > 0 {
+			r.donated[i], d.taken[j] = j, true
 		}
-		candidates := params[r.resultLayouts[i]]
-		j := slices.IndexFunc(candidates, func(param int) bool {
-			return !taken[param] && ends[param] == r.writtenAt(i) && r.updates(i, param)
-		})
-		if j >= 0 {
-			j = candidates[j]
-		} else {
-			j = choose(candidates, number[i], free)
-		}
-		if j >= 0 && r.bytes[r.p.params[j]] > 0 {
-			r.donated[i], taken[j] = j, true
-		}
+	}
+	return nil
+}
+
+// donor gives the donated parameters to results.
+type donor struct {
+	*Recording
+	ends   []int                    // by parameter: the last step that reads it
+	taken  []bool                   // by parameter
+	params map[*tensor.Layout][]int // donated, by type
+}
+
+// paramFor is the parameter that a result, the number-th of its type, takes, or -1.
+func (d *donor) paramFor(result, number int) int {
+	candidates, at := d.params[d.resultLayouts[result]], d.writtenAt(result)
+	if d.p.inTurn {
+		candidates = only(candidates, result)
+	}
+	updated := slices.IndexFunc(candidates, func(param int) bool {
+		return !d.taken[param] && d.ends[param] == at && d.updates(result, param)
+	})
+	if updated >= 0 {
+		return candidates[updated]
+	}
+	return choose(candidates, number, func(param int) bool {
+		return !d.taken[param] && (d.ends[param] < at || d.returns(result, param))
+	})
+}
+
+// only are the candidates that are parameter i.
+func only(candidates []int, i int) []int {
+	if at := slices.Index(candidates, i); at >= 0 {
+		return candidates[at : at+1]
 	}
 	return nil
 }

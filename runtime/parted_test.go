@@ -39,7 +39,12 @@ func (x *some) Queue() (executors.Queue, error) {
 // and links it.
 func parted(t testing.TB, f *ir.Func, xs ...executors.Executor) *Program {
 	t.Helper()
-	xs = append(xs, reference.Executor{})
+	return partedAmong(t, f, append(xs, reference.Executor{}))
+}
+
+// partedAmong is parted for executors the last of which takes everything.
+func partedAmong(t testing.TB, f *ir.Func, xs []executors.Executor) *Program {
+	t.Helper()
 	claimers := make([]fusion.Claimer, len(xs))
 	for i, x := range xs {
 		claimers[i] = x

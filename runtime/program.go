@@ -10,10 +10,11 @@
 //	%1 = fused(%0, %w2)   launch 1: arena[0:4096], w2 -> result 0
 //	return %1
 //
-// Invariants: two values whose lifetimes overlap do not overlap in the arena;
-// results never live in the arena; a Recording is immutable, and each run of it
-// has an arena of its own, so that any number may run at once; between runs
-// nothing here refers to a caller's tensors, but for those of frozen sets.
+// Invariants: two values whose lifetimes overlap do not overlap in the arena, but
+// for one that a step updates in place, which is then its last reader; results
+// never live in the arena; a Recording is immutable, and each run of it has an
+// arena of its own, so that any number may run at once; between runs nothing here
+// refers to a caller's tensors, but for those of frozen sets.
 //
 // Steps may run on devices, and tensors may lie there: see placement. Results that
 // a device computes stay there if an argument of the call lies there too. Control flow
@@ -75,6 +76,7 @@ type Program struct {
 	steps   []stepSlots // of each step
 	results []result
 	donated []int // parameters whose memory results may take
+	inTurn  bool  // each by the result of its number only
 	memory  *arenas
 	placed  *placement // nil if all steps run on the host
 }
