@@ -26,7 +26,7 @@ func (e *Engine) Devices() []string {
 // ToDevice is t on a device of the engine's, "cuda:0" or "cpu": t itself if it is
 // there, else a copy. Calls take tensors from anywhere, and bring them to where
 // they are used each time, frozen ones once; what a device computes stays there if
-// an argument of the call lies there. An unknown device, one that cannot be used,
+// an argument of the call, frozen ones included, lies there. An unknown device, one that cannot be used,
 // and one without enough memory are errors, and so is a tensor that is traced or
 // has an Err.
 func (e *Engine) ToDevice(t *Tensor, device string) (*Tensor, error) {

@@ -135,7 +135,7 @@ func (a *Admission) ResultLayouts() []*tensor.Layout {
 // Run computes the entry for the call it was admitted for, into results, which
 // are contiguous tensors of the result types that share memory with nothing else;
 // nil lets it allocate them, in the memory of donated arguments where that can be,
-// and on a device if that computes them and a tensor of the call lies there.
+// and on a device if that computes them and an argument of the call, frozen ones included, lies there.
 // What it returns are the results. ctx may end it between two iterations of a loop
 // that is compiled: the error is then its cause, and the elements of the results, and so of donated
 // arguments, are undefined.
@@ -148,7 +148,7 @@ func (a *Admission) Run(ctx context.Context, c *call.Call, results []*tensor.Ten
 		return a.replay(ctx, c, results, w)
 	}
 	if p := a.Entry.program.Load(); p != nil && a.compiled {
-		return p.Chain.runCall(ctx, t.arguments(c), results, len(c.Tensors), a.Sizes, w, keptBy(c))
+		return p.Chain.runCall(ctx, t.arguments(c), results, c.NumTensors(), a.Sizes, w, keptBy(c))
 	}
 	return a.evaluate(c, results)
 }
@@ -179,7 +179,7 @@ func (a *Admission) replay(ctx context.Context, c *call.Call, results []*tensor.
 		results = r.Results()
 	} else {
 		var err error
-		if results, err = r.resultsFor(c.Tensors); err != nil {
+		if results, err = r.resultsFor(c); err != nil {
 			return nil, err
 		}
 	}

@@ -204,7 +204,7 @@ func (a *Admission) runPadded(ctx context.Context, c *call.Call, results []*tens
 	if err != nil || results != nil {
 		return out, err
 	}
-	return a.Recording.follow(c.Tensors, out)
+	return a.Recording.follow(c, out)
 }
 
 // padInputs are the arguments, padded, and the true sizes. Frozen sets stay sets

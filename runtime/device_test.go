@@ -99,7 +99,7 @@ func TestResultsFollowTheLeaves(t *testing.T) {
 	h := b.one(addByte(1), x)
 	r := record(t, b.link(b.oneOn(d, addByte(2), h), h, y), nil)
 	devices := func(leaves ...*tensor.Tensor) (names []string) {
-		results, err := r.resultsFor(leaves)
+		results, err := r.resultsFor(&call.Call{Tensors: leaves})
 		require.NoError(t, err)
 		for _, r := range results {
 			names = append(names, r.Layout().Device)
@@ -111,6 +111,10 @@ func TestResultsFollowTheLeaves(t *testing.T) {
 	assert.Equal(t, []string{"test:0", "", ""}, devices(toDevice(t, d, host), host), "what the device computes")
 	assert.Equal(t, []string{"test:0", "", "test:0"}, devices(host, toDevice(t, d, host)), "and what lies there")
 	assert.Equal(t, []string{"", "", ""}, devices(toDevice(t, other, host), host), "another device")
+	frozen := call.NewFrozen([]*tensor.Tensor{host, toDevice(t, d, host)}, nil)
+	results, err := r.resultsFor(&call.Call{Tensors: []*tensor.Tensor{host}, Frozen: []*call.Frozen{frozen}})
+	require.NoError(t, err)
+	assert.Equal(t, "test:0", results[0].Layout().Device, "a set lies there")
 }
 
 func TestADonatedUpdateOnADevice(t *testing.T) {
@@ -125,7 +129,7 @@ func TestADonatedUpdateOnADevice(t *testing.T) {
 	assert.Equal(t, [][]int{nil, nil, {0, 1}}, r.devices.after[0], "the last reader of w is done before its memory is written")
 	x, y := toDevice(t, d, u8(1, 2, 3, 4)), toDevice(t, d, u8(10, 20, 30, 40))
 	for range 20 {
-		results, err := r.resultsFor([]*tensor.Tensor{x, y})
+		results, err := r.resultsFor(&call.Call{Tensors: []*tensor.Tensor{x, y}})
 		require.NoError(t, err)
 		taken := r.takeDonated(&call.Call{Tensors: []*tensor.Tensor{x, y}}, results)
 		require.Same(t, x, taken[1])
@@ -134,7 +138,7 @@ func TestADonatedUpdateOnADevice(t *testing.T) {
 		require.NoError(t, x.CopyFrom(u8(1, 2, 3, 4)))
 		require.Equal(t, []uint8{6, 7, 8, 9}, hostBytes(t, taken[0]))
 	}
-	host, err := r.resultsFor([]*tensor.Tensor{u8(1, 2, 3, 4), u8(1, 2, 3, 4)})
+	host, err := r.resultsFor(&call.Call{Tensors: []*tensor.Tensor{u8(1, 2, 3, 4), u8(1, 2, 3, 4)}})
 	require.NoError(t, err)
 	assert.Nil(t, r.takeDonated(&call.Call{Tensors: []*tensor.Tensor{x, y}}, host), "a result on the host does not take a device's memory")
 }

@@ -2,19 +2,27 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 
+	"jitc/ir/call"
 	"jitc/ir/tensor"
 )
 
-// homes are the sides for the results of a call with these leaves: what a device
-// computes stays there if a leaf lies there too. nil is the host for all.
-func (r *Recording) homes(leaves []*tensor.Tensor) []int {
-	if r.devices == nil || !onDevices(leaves) {
+// homes are the sides for the results of a call: what a device computes stays there
+// if an argument lies there too. nil is the host for all.
+func (r *Recording) homes(c *call.Call) []int {
+	leaves := c.Tensors
+	if r.devices == nil || !onDevices(leaves) && !slices.ContainsFunc(c.Frozen, isOnDevice) {
 		return nil
 	}
 	here := make([]bool, len(r.p.placed.devices))
 	for _, t := range leaves {
 		here[r.sideOf(t)] = true
+	}
+	for _, f := range c.Frozen {
+		for _, d := range f.Devices {
+			here[r.sideOfDevice(d)] = true
+		}
 	}
 	sides := make([]int, len(r.p.results))
 	for i, res := range r.p.results {
@@ -29,9 +37,12 @@ func (r *Recording) homes(leaves []*tensor.Tensor) []int {
 	return sides
 }
 
-// resultsFor makes tensors for the results of a call with these leaves.
-func (r *Recording) resultsFor(leaves []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	homes := r.homes(leaves)
+// isOnDevice reports whether some of a set's tensors lie on a device.
+func isOnDevice(f *call.Frozen) bool { return len(f.Devices) > 0 }
+
+// resultsFor makes tensors for the results of a call.
+func (r *Recording) resultsFor(c *call.Call) ([]*tensor.Tensor, error) {
+	homes := r.homes(c)
 	if homes == nil {
 		return r.Results(), nil
 	}
@@ -51,10 +62,9 @@ func (r *Recording) resultsFor(leaves []*tensor.Tensor) ([]*tensor.Tensor, error
 	return out, nil
 }
 
-// follow brings results from the host to where those of a call with these leaves
-// lie.
-func (r *Recording) follow(leaves, results []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	for i, side := range r.homes(leaves) {
+// follow brings results from the host to where those of a call lie.
+func (r *Recording) follow(c *call.Call, results []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	for i, side := range r.homes(c) {
 		if side == 0 || results[i].Device() != nil {
 			continue
 		}

@@ -46,7 +46,11 @@ func (r *Recording) sideOf(t *tensor.Tensor) int {
 	if r.p.placed == nil {
 		return 0
 	}
-	d, ok := t.Device().(*device)
+	return r.sideOfDevice(t.Device())
+}
+
+func (r *Recording) sideOfDevice(on tensor.Device) int {
+	d, ok := on.(*device)
 	if !ok {
 		return 0
 	}

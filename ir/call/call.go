@@ -14,6 +14,7 @@ package call
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -93,7 +94,8 @@ type Call struct {
 type Frozen struct {
 	ID      uint64 // unique in the process; NewFrozen takes the next
 	Tensors []*tensor.Tensor
-	Consts  []Const // its constants and structure
+	Consts  []Const         // its constants and structure
+	Devices []tensor.Device // on which there are some of the tensors, each once
 
 	mu     sync.Mutex
 	copies map[copyKey]*tensor.Tensor
@@ -130,7 +132,16 @@ var frozenIDs atomic.Uint64
 
 // NewFrozen makes a set with an ID of its own.
 func NewFrozen(tensors []*tensor.Tensor, consts []Const) *Frozen {
-	return &Frozen{ID: frozenIDs.Add(1), Tensors: tensors, Consts: consts}
+	f := &Frozen{ID: frozenIDs.Add(1), Tensors: tensors, Consts: consts}
+	for _, t := range tensors {
+		if t == nil {
+			continue // which a run refuses
+		}
+		if d := t.Device(); d != nil && !slices.Contains(f.Devices, d) {
+			f.Devices = append(f.Devices, d)
+		}
+	}
+	return f
 }
 
 // NumTensors counts the tensors, those of frozen sets included.
