@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"jitc/codegen"
@@ -47,7 +48,7 @@ var _ executors.Executor = (*Executor)(nil)
 // the processor's or fewer of them; without AVX2 it interprets.
 func New(f asm.Features) *Executor {
 	e := &Executor{features: f, emits: x64.Supported(f) && exec.Supported()}
-	e.products.target = gemm.Target{ISA: gemm.AVX2}
+	e.products.target = gemm.Target{ISA: gemm.AVX2, Cores: runtime.GOMAXPROCS(0)}
 	if f.AVX512 {
 		e.products.target.ISA = gemm.AVX512
 	}
