@@ -118,7 +118,7 @@ func (w *warp) source(c *asyncCopy) []byte {
 		w.fail(UnwrittenGlobal, c.lane, "%d bytes at %#x, offset %d of the %d bytes at %#x", c.source, c.from, o, len(r.data), r.addr)
 		return nil
 	}
-	if w.b.races != nil && !w.alone(c.lane, c.from, c.source, reads) {
+	if w.b.races != nil && !w.mayAccess(c.lane, c.from, c.source, reads, proxied) {
 		return nil
 	}
 	return r.data[o : o+uint64(c.source)]

@@ -67,8 +67,13 @@ func addUpdate(t typ, flush bool) update {
 
 // atomic is atom d, [a], b and red [a], b.
 func atomic(d *decoder, returns bool) exec {
-	d.order("acquire", "release", "acq_rel")
-	d.any("cta", "cluster", "gpu", "sys")
+	order, scope := d.order("acquire", "release", "acq_rel")
+	if scope == "" {
+		scope = d.any("cta", "cluster", "gpu", "sys")
+	}
+	between := scope != "cta" && scope != "cluster" // blocks
+	releases := order == "release" || order == "acq_rel"
+	acquires := order == "acquire" || order == "acq_rel"
 	s := d.space("global", "shared", "shared::cta")
 	name := d.one("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
 	d.hints()
@@ -101,10 +106,19 @@ func atomic(d *decoder, returns bool) exec {
 	return func(w *warp) {
 		w.b.mem.atomics.Lock()
 		defer w.b.mem.atomics.Unlock()
+		if between && releases {
+			w.fence()
+		}
 		a.each(w, func(lane int, data []byte) {
 			old := load(data, t.bytes)
 			store(data, t.bytes, f(old, w.regs[x][lane&31], w.regs[y][lane&31]))
 			w.regs[to][lane&31] = old
 		})
+		if between && s == global && w.b.races != nil && w.b.fault == nil {
+			w.meet(&a, returns)
+		}
+		if between && acquires {
+			w.fence()
+		}
 	}
 }

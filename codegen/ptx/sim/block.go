@@ -41,7 +41,7 @@ func newBlock(p *program, m *Module, mem *Memory, l Launch, o Options) *block {
 		b.first = int(b.seed>>8) % n
 	}
 	if o.GlobalRaces {
-		b.races = &blockRaces{pages: map[uint64]*racePage{}}
+		b.races = &blockRaces{pages: map[uint64]*racePage{}, released: map[uint64][]release{}}
 	}
 	bytes := p.StaticShared
 	if l.Shared > 0 {
@@ -61,6 +61,9 @@ func (b *block) start(index int) {
 	b.at = [3]int{index % grid[0], index / grid[0] % grid[1], index / grid[0] / grid[1]}
 	b.shared.start()
 	b.mbarriers, b.events = b.mbarriers[:0], 0
+	if b.races != nil {
+		b.races.acquired = b.races.acquired[:0]
+	}
 	for _, w := range b.warps {
 		w.start()
 	}

@@ -208,7 +208,7 @@ func (w *warp) inGlobal(lane int, x *box, cache int, a access) bool {
 func (w *warp) aloneAlong(lane int, addr uint64, n int, a access) bool {
 	for n > 0 {
 		part := min(n, racePageBytes-int(addr%racePageBytes))
-		if !w.alone(lane, addr, part, a) {
+		if !w.mayAccess(lane, addr, part, a, proxied) {
 			return false
 		}
 		addr += uint64(part)

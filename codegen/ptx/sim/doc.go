@@ -34,9 +34,10 @@
 // value; the first wait at an mbarrier that finds its phase under way does not succeed;
 // and nobody may arrive at, or copy to, a phase whose copies are all under way.
 //
-// Races of blocks in global memory are found where Options.GlobalRaces says so, and
-// with other seeds of Options.Perturb blocks and warps run in another order, and another
-// lane is elected.
+// Races of blocks in global memory are found where Options.GlobalRaces says so: what one
+// block writes another may read only if it was handed over by an atomic with a fence on
+// either side. With other seeds of Options.Perturb blocks and warps run in another
+// order, and another lane is elected.
 //
 // What is not modelled: races in global memory inside a block, blocks that wait for
 // each other, caches and memory ordering (that of the relaxed forms least of all),

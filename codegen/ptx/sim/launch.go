@@ -21,8 +21,8 @@ type Options struct {
 	// 0 is 1<<24.
 	MaxSteps int64
 	// GlobalRaces makes it a fault that a block accesses what another block of the
-	// launch writes, unless both do so atomically. It is not for programs whose blocks
-	// hand data over behind a flag, and costs time.
+	// launch writes, unless both do so atomically, or it reads what was handed over by an
+	// atomic between fences (see the package comment). It costs time.
 	GlobalRaces bool
 }
 

@@ -22,11 +22,12 @@ func (d *decoder) hints() {
 	}
 }
 
-// order takes the memory ordering of an access.
-func (d *decoder) order(orders ...string) {
-	if o := d.any(append(orders, "weak", "volatile", "relaxed")...); o != "" && o != "weak" && o != "volatile" {
-		d.one("cta", "cluster", "gpu", "sys")
+// order takes the memory ordering of an access, and its scope.
+func (d *decoder) order(orders ...string) (o, scope string) {
+	if o = d.any(append(orders, "weak", "volatile", "relaxed")...); o != "" && o != "weak" && o != "volatile" {
+		scope = d.one("cta", "cluster", "gpu", "sys")
 	}
+	return o, scope
 }
 
 // space takes the address space of an access; without one it is generic.
@@ -116,13 +117,18 @@ func prefetches(d *decoder) exec {
 	return nothing
 }
 
-// fences is membar and fence: here memory is always in order.
+// fences is membar and fence: here memory is always in order, but blocks hand nothing
+// over without one.
 func fences(d *decoder) exec {
+	scope := ""
 	if d.op == "membar" {
-		d.one("gl", "cta", "sys")
+		scope = d.one("gl", "cta", "sys")
+	} else {
+		d.any("sc", "acq_rel")
+		scope = d.one("cta", "cluster", "gpu", "sys")
+	}
+	if scope == "cta" || scope == "cluster" {
 		return nothing
 	}
-	d.any("sc", "acq_rel")
-	d.one("cta", "cluster", "gpu", "sys")
-	return nothing
+	return (*warp).fence
 }

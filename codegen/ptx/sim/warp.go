@@ -44,6 +44,10 @@ type warp struct {
 	holders   uint32     // those
 	inited    [32]uint32 // ticks of the last fence.mbarrier_init of the lanes
 
+	// What orders accesses to global memory.
+	ordered [32]release   // by the last fence of the lanes; of block 0: there was none
+	met     [32][]release // by atomics of the lanes since their last fence
+
 	// What its lanes wait for in loops, at mbarriers.
 	polled  *inst     // the last wait that did not succeed; nil: the last one has
 	awaited *mbarrier // and its mbarrier
@@ -89,6 +93,9 @@ func (w *warp) start() {
 	w.synced, w.inited, w.converged = [32]syncPoint{}, [32]uint32{}, 0
 	w.clock, w.held, w.holders = w.clock[:0], w.held[:0], 0
 	w.polled, w.awaited, w.stalled = nil, nil, 0
+	if w.b.races != nil {
+		w.ordered, w.met = [32]release{}, [32][]release{}
+	}
 	w.async = asyncQueue{pending: w.async.pending[:0]}
 	w.stores = storeQueue{pending: w.stores.pending[:0]}
 	w.products.start(len(w.regs))
