@@ -1,6 +1,8 @@
 package ptx
 
 import (
+	"math"
+
 	"jitc/codegen"
 	"jitc/codegen/ptx/asm"
 )
@@ -8,6 +10,60 @@ import (
 // negatedProduct is C-A*B, rounded once.
 func negatedProduct(k *asm.Kernel, o op) asm.Reg {
 	return k.Op(o.to.class(), "fma.rn."+o.k.typ(), k.Op(o.k.class(), "neg."+o.k.typ(), o.a), o.b, o.c)
+}
+
+// exponential is e^a to 2 ulp, as CUDA's expf computes it: a/ln 2 is split into an
+// integer n, limited to the exponents of normal numbers, and the rest; 2^n is made
+// of its bits, the rest goes to the special function unit.
+func exponential(k *asm.Kernel, o op) asm.Reg {
+	const (
+		steps  = 252                // exponents, from -126 on
+		magic  = float32(12582913)  // 1.5*2^23 + 1: its low bits count
+		bias   = float32(-12583039) // -(magic + 126)
+		ln2Inv = float32(1.44269502162933349609375)
+		ln2Low = float32(1.92596299112661746887e-8) // 1/ln 2 = ln2Inv + ln2Low
+	)
+	part := k.Op(asm.F32, "fma.rn.sat.f32", o.a, ln2Inv/steps, float32(0.5))
+	bits := k.Op(asm.F32, "fma.rm.f32", part, float32(steps), magic)
+	n := k.Op(asm.F32, "add.rn.f32", bits, bias)
+	rest := k.Op(asm.F32, "fma.rn.f32", o.a, ln2Inv, k.Op(asm.F32, "neg.f32", n))
+	rest = k.Op(asm.F32, "fma.rn.f32", o.a, ln2Low, rest)
+	scale := k.Op(asm.F32, "mov.b32", k.Op(asm.B32, "shl.b32", k.Op(asm.B32, "mov.b32", bits), 23))
+	return k.Op(asm.F32, "mul.rn.f32", exp2(k, rest), scale)
+}
+
+// exp2 is the special function unit's 2^x, for x for which nothing hangs on
+// subnormal numbers: .ftz saves the code that scales them.
+func exp2(k *asm.Kernel, x asm.Reg) asm.Reg { return k.Op(asm.F32, "ex2.approx.ftz.f32", x) }
+
+// erfNear is (erf(x)/x - 1) in x^2 for |x| below erfSplit, erfFar what ln(1 -
+// erf(x))/x + 1 has behind its two leading coefficients: N. Juffa's fits, "Efficient
+// faithfully rounded erff()", 2016.
+var (
+	erfNear = []float32{-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1}
+	erfFar  = []float32{-1.06777877e-1, -6.34846687e-1, -1.28717512e-1}
+)
+
+const erfSplit = float32(0.927734375)
+
+// errorFunction is erf(a) to 2 ulp: a polynomial near 0, 1 - e^p beyond.
+func errorFunction(k *asm.Kernel, o op) asm.Reg {
+	fma := func(a, b, c any) asm.Reg { return k.Op(asm.F32, "fma.rn.f32", a, b, c) }
+	t, s := k.Op(asm.F32, "abs.f32", o.a), k.Op(asm.F32, "mul.rn.f32", o.a, o.a)
+	far := fma(t, float32(-1.72853470e-5), float32(3.83197126e-4))
+	far = fma(far, s, fma(t, float32(-3.88396438e-3), float32(2.42546219e-2)))
+	for _, c := range erfFar {
+		far = fma(far, t, c)
+	}
+	far = fma(far, t, k.Op(asm.F32, "neg.f32", t))
+	far = k.Op(asm.F32, "sub.rn.f32", float32(1), exp2(k, k.Op(asm.F32, "mul.rn.f32", far, float32(math.Log2E))))
+	far = k.Op(asm.F32, "copysign.f32", o.a, far)
+	near := fma(s, erfNear[0], erfNear[1])
+	for _, c := range erfNear[2:] {
+		near = fma(near, s, c)
+	}
+	near = fma(near, o.a, o.a)
+	return k.Op(asm.F32, "selp.f32", far, near, k.Op(asm.Pred, "setp.gt.f32", t, erfSplit))
 }
 
 // fastExp is 2^(a/ln 2). The product is rounded, so the relative error grows with

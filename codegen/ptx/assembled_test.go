@@ -23,11 +23,15 @@ import (
 // TestAssembled is the gate on machine code. A case's want.code counts, per entry,
 // what the PTX has: it is compared everywhere. Where there is an assembler, nothing
 // may be spilled; want.ptxas-V... has the registers, and the same counts of the
-// machine code for sm_80, which differ by version: it is compared where that version
+// machine code for sm_80 (or sm_90a, by a flag), which differ by version: it is compared where that version
 // is at hand.
 func TestAssembled(t *testing.T) {
 	golden.Run(t, "testdata/assembled", func(t *testing.T, c *golden.Case) {
-		texts := regionTexts(t, c.In)
+		arch := "sm_80"
+		if c.Flags[hopperArch] {
+			arch = hopperArch
+		}
+		texts := regionTexts(t, c.In, arch)
 		c.Want(t, "want.code", codeTable(texts))
 		version := assembler()
 		if version == "" {
@@ -37,10 +41,10 @@ func TestAssembled(t *testing.T) {
 		section := "want.ptxas-" + version
 		table, complete := machineHead, true
 		for _, x := range texts {
-			row, ok := machineRow(t, x)
+			row, ok := machineRow(t, x, arch)
 			table, complete = table+row, complete && ok
 		}
-		if !complete || !c.Has(section) && flag.Lookup("update").Value.String() == "false" {
+		if !complete || !c.Has(section) && !updating() {
 			t.Logf("left out, as there is no nvdisasm on PATH or no %s: registers and machine code", section)
 			return
 		}
@@ -48,11 +52,20 @@ func TestAssembled(t *testing.T) {
 	})
 }
 
+// updating is whether golden files are rewritten.
+func updating() bool { return flag.Lookup("update").Value.String() != "false" }
+
+// hopperArch is the flag of cases with instructions of that architecture alone.
+const hopperArch = "sm_90a"
+
 // regionTexts are the entries of a region, or of the template that takes it.
-func regionTexts(t *testing.T, src string) []Text {
+func regionTexts(t *testing.T, src, arch string) []Text {
 	f, _, diags := ir.Parse("in.trace", strings.TrimSpace(src))
 	require.NotNil(t, f, "%v", diags)
 	v := f.Values[0]
+	if arch == hopperArch {
+		return compiled(t, lowered(t, src), h100, Options{Wgmma: true}).Texts
+	}
 	if v.Op != ir.OpAttention {
 		return compiled(t, lowered(t, src), a100, Options{}).Texts
 	}
@@ -66,10 +79,10 @@ func regionTexts(t *testing.T, src string) []Text {
 
 var (
 	instruction = regexp.MustCompile(`(?m)^\s+(?:@!?%p\d+ )?[a-z][a-z0-9]*[. ]`)
-	wideAccess  = regexp.MustCompile(`\b(?:ld|st)\.global\S*\.(?:v4\.[bfsu]32|v2\.[bfsu]64)|\bcp\.async\S*\.shared\.global\S* [^;]*, 16[,;]`)
-	tensorCore  = regexp.MustCompile(`\bmma\.sync`)
-	wideSASS    = regexp.MustCompile(`\b(?:LDG|STG|LDGSTS)\.\S*\b128\b`)
-	tensorSASS  = regexp.MustCompile(`\b[HIDB]MMA\.`)
+	wideAccess  = regexp.MustCompile(`\b(?:ld|st)\.global\S*\.(?:v4\.[bfsu]32|v2\.[bfsu]64)|\bcp\.async\S*\.shared\.global\S* [^;]*, 16[,;]|\bcp\.(?:async|reduce\.async)\.bulk\.tensor`)
+	tensorCore  = regexp.MustCompile(`\b(?:mma\.sync|wgmma\.mma_async)`)
+	wideSASS    = regexp.MustCompile(`\b(?:LDG|STG|LDGSTS)\.\S*\b128\b|\bUTMA(?:LDG|STG)\b`)
+	tensorSASS  = regexp.MustCompile(`\b[HIDB]MMA\.|\b[HIQ]GMMA\.`)
 )
 
 // codeTable counts in the PTX.
@@ -87,11 +100,11 @@ var machineHead = fmt.Sprintf("%-28s %9s %15s %11s\n", "entry", "registers", "12
 
 // machineRow assembles an entry and counts; ok is false where there is no
 // disassembler.
-func machineRow(t *testing.T, x Text) (row string, ok bool) {
+func machineRow(t *testing.T, x Text, arch string) (row string, ok bool) {
 	dir := t.TempDir()
 	src, cubin := filepath.Join(dir, "x.ptx"), filepath.Join(dir, "x.cubin")
 	require.NoError(t, os.WriteFile(src, []byte(x.PTX), 0o600))
-	said, err := exec.Command("ptxas", "-v", "-arch=sm_80", src, "-o", cubin).CombinedOutput()
+	said, err := exec.Command("ptxas", "-v", "-arch="+arch, src, "-o", cubin).CombinedOutput()
 	require.NoError(t, err, "%s\n%s", said, x.PTX)
 	assert.Contains(t, string(said), "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", x.Entry)
 	used := regexp.MustCompile(`Used (\d+) registers`).FindSubmatch(said)

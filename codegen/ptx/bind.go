@@ -18,6 +18,7 @@ type binding struct {
 	align   int64   // of the caller's buffers, in bytes
 	at      []int64 // of each temporary in the scratch memory
 	scratch int64   // bytes of temporaries and of what steps asked for
+	zeros   int64   // bytes of counters
 }
 
 // frame is what the parameters of an entry are computed from.
@@ -55,7 +56,7 @@ func (m *Module) BindAligned(b *codegen.Bound, align int) (*Plan, error) {
 		}
 		p.Launches = append(p.Launches, ls...)
 	}
-	p.Scratch = int(s.scratch)
+	p.Scratch, p.Zeros = int(s.scratch), int(s.zeros)
 	return p, nil
 }
 
@@ -63,6 +64,13 @@ func (m *Module) BindAligned(b *codegen.Bound, align int) (*Plan, error) {
 func (b *binding) take(bytes int64) int64 {
 	at := b.scratch
 	b.scratch += (bytes + alignment - 1) &^ (alignment - 1)
+	return at
+}
+
+// count reserves counters.
+func (b *binding) count(bytes int64) int64 {
+	at := b.zeros
+	b.zeros += bytes
 	return at
 }
 

@@ -29,7 +29,8 @@ type body struct {
 	shared          []bool                           // per buffer: it lies in shared memory
 	tile            func(in *codegen.Inst) []asm.Reg // what loads of a product give, per lane
 	given           map[int]func() []asm.Reg         // loads whose values come from elsewhere
-	have            map[int][]asm.Reg                // values that are there already
+	have            map[int]loaded                   // loads that have been emitted
+	kept            func(i int) bool                 // told of every load and store; is this store dropped?
 	// In an epilogue: which lanes exist, and whether all do and runs are aligned.
 	live []asm.Reg
 	full asm.Reg
@@ -70,7 +71,8 @@ func (b *body) run(from, to int) {
 	for i := from; i < to; i++ {
 		in := &b.nest.Insts[i]
 		if v, ok := b.have[i]; ok {
-			b.vals[i] = v
+			b.vals[i] = v()
+			b.keep(i)
 			continue
 		}
 		switch in.Op {
@@ -82,8 +84,11 @@ func (b *body) run(from, to int) {
 			b.vals[i] = b.each(i, func(lane int) asm.Reg { return b.indexValue(in, lane) })
 		case codegen.Load:
 			b.vals[i] = b.load(i, in)
+			b.keep(i)
 		case codegen.Store:
-			b.store(i, in)
+			if !b.keep(i) {
+				b.store(i, in)
+			}
 		default:
 			from := kindOf(operandType(b.nest, in))
 			s := spelling(in.Op, from, b.c.opts.FastMath)
@@ -99,6 +104,9 @@ func (b *body) run(from, to int) {
 		}
 	}
 }
+
+// keep tells of a load or store; it reports whether a store is dropped.
+func (b *body) keep(i int) bool { return b.kept != nil && b.kept(i) }
 
 // each makes a value's registers: one, or one per lane.
 func (b *body) each(i int, f func(lane int) asm.Reg) []asm.Reg {
@@ -239,29 +247,43 @@ func (b *body) place(in *codegen.Inst, lane int, guard asm.Reg) place {
 	return p
 }
 
-func (b *body) load(i int, in *codegen.Inst) []asm.Reg {
+func (b *body) load(i int, in *codegen.Inst) []asm.Reg { return b.begin(i, in)() }
+
+// begin emits a load.
+func (b *body) begin(i int, in *codegen.Inst) loaded {
 	buf := &b.c.kernel.Bufs[b.nest.Accs[in.Acc].Buf]
 	switch f := b.given[i]; {
 	case f != nil:
-		return f()
+		return f
 	case buf.Kind == codegen.Tile:
-		return b.tile(in)
+		return func() []asm.Reg { return b.tile(in) }
 	case b.runs && b.isRun(in):
-		return loadRun(b.Kernel, buf.DType, b.lanes, b.place(in, 0, b.loadIf))
+		return beginRun(b.Kernel, buf.DType, b.lanes, b.place(in, 0, b.loadIf))
 	}
 	p := b.choice(in)
 	if p.IsNone() {
-		return b.loadLanes(i, in)
+		return b.beginLanes(i, in)
 	}
 	out := b.Regs(kindOf(in.Type).class(), b.lanes)
 	b.either(p, func() { b.assign(out, loadRun(b.Kernel, buf.DType, b.lanes, b.wholePlace(in, b.loadIf))) },
-		func() { b.assign(out, b.loadLanes(i, in)) })
-	return out
+		func() { b.assign(out, b.beginLanes(i, in)()) })
+	return func() []asm.Reg { return out }
 }
 
-func (b *body) loadLanes(i int, in *codegen.Inst) []asm.Reg {
+func (b *body) beginLanes(i int, in *codegen.Inst) loaded {
 	t := b.c.kernel.Bufs[b.nest.Accs[in.Acc].Buf].DType
-	return b.each(i, func(lane int) asm.Reg { return loadOne(b.Kernel, t, b.place(in, lane, b.guard(b.loadIf, lane))) })
+	var all []func() asm.Reg
+	b.each(i, func(lane int) asm.Reg {
+		all = append(all, beginOne(b.Kernel, t, b.place(in, lane, b.guard(b.loadIf, lane))))
+		return asm.Reg{}
+	})
+	return func() []asm.Reg {
+		out := make([]asm.Reg, len(all))
+		for i, f := range all {
+			out[i] = f()
+		}
+		return out
+	}
 }
 
 // guard is the condition of an access in a lane.

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -70,7 +71,11 @@ func TestEveryCodeIsSpelledOrExpanded(t *testing.T) {
 			spelled = spelled || target.Spells(c, kinds[k].dtype)
 		}
 		assert.True(t, spelled || c.Elementary() || expanded[c], "%s", c)
-		assert.False(t, spelled && c.Elementary(), "%s is expanded without FastMath", c)
+		assert.False(t, spelled && c.Elementary() && c != codegen.Exp && c != codegen.Erf, "%s is expanded without FastMath", c)
+	}
+	for _, c := range []codegen.Code{codegen.Exp, codegen.Erf} {
+		assert.True(t, target.Spells(c, tensor.F32), "%s", c)
+		assert.False(t, target.Spells(c, tensor.F64), "%s", c)
 	}
 	assert.True(t, Target(true, false).Spells(codegen.Exp2, tensor.F32))
 	assert.False(t, Target(true, false).Spells(codegen.Exp2, tensor.F64))
@@ -116,6 +121,41 @@ func TestRcpE(t *testing.T) {
 		return n.Op(codegen.RcpE, n.Op(codegen.Add, n.To(codegen.Cast, tensor.F32, a[0]), n.ConstF32(0.25)))
 	})
 	checkLengths(t, k, 1.0/2048)
+}
+
+// TestSpelledElementary: to 2 ulp over the whole range less the error of the
+// hardware's 2^x, which is exact here, and exact where the function is.
+func TestSpelledElementary(t *testing.T) {
+	in := []float32{0, float32(math.Copysign(0, -1)), 1, -1, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 88.72, 88.73, 89, 200,
+		math.MaxFloat32, -math.MaxFloat32, -87, -88, -103, -103.9, -104, -150, 1e-30, 1e-40, 0.92773, 0.92774}
+	for i := range 4000 {
+		in = append(in, float32(i-2000)/20, float32(i-2000)*3e-4, float32(i-2000)*3e-3)
+	}
+	for c, f := range map[codegen.Code]func(float64) float64{codegen.Exp: math.Exp, codegen.Erf: math.Erf} {
+		k := kernels.Pointwise(t, c.String(), []tensor.DType{tensor.F32}, tensor.F32, func(n *codegen.NestBuilder, a []codegen.Val) codegen.Val { return n.Op(c, a[0]) })
+		d := forDevice(t, compiled(t, k, small, Options{}))
+		b, err := codegen.Bind(d.m.Kernel, map[string]int64{"N": int64(len(in))})
+		require.NoError(t, err)
+		out := make([]byte, 4*len(in))
+		d.run(t, b, [][]byte{words32(in), out}, 0)
+		for i, got := range values(tensor.F32, out) {
+			near(t, fmt.Sprintf("%s(%v)", c, in[i]), f(float64(in[i])), got)
+		}
+	}
+}
+
+// near checks a result to 1.2 ulp.
+func near(t *testing.T, what string, want float64, got float32) {
+	nearest := float32(want)
+	switch {
+	case want != want:
+		assert.True(t, got != got, "%s = %v", what, got)
+	case math.IsInf(float64(nearest), 0) || float64(nearest) == want:
+		assert.Equal(t, nearest, got, what)
+	default:
+		ulp := float64(math.Nextafter32(nearest, math.MaxFloat32)) - float64(nearest)
+		assert.LessOrEqual(t, math.Abs(float64(got)-want), 1.2*ulp, "%s = %v, want %v", what, got, want)
+	}
 }
 
 // TestFastMath: approximate instructions are used, and are near.

@@ -39,8 +39,12 @@ func (a *accumulator) take(b *body) {
 	}
 }
 
-// takeIf folds the value of every lane where a predicate holds.
+// takeIf folds the value of every lane where a predicate holds; none: always.
 func (a *accumulator) takeIf(b *body, p asm.Reg) {
+	if p.IsNone() {
+		a.take(b)
+		return
+	}
 	for lane := range b.lanes {
 		old := a.regs[lane]
 		r := choose(b.Kernel, op{to: a.k, a: p, b: a.fold(b.Kernel, old, b.value(a.r.Value, lane)), c: old})
@@ -76,6 +80,7 @@ func (g *groupCode) combine(accs []accumulator) {
 	switch {
 	case g.role == final:
 		g.addParts(accs, sums)
+		g.combineColumns(accs, sums)
 	case g.split < 0: // one rank
 	case g.columns:
 		g.combineColumns(accs, sums)
@@ -106,7 +111,7 @@ func (g *groupCode) combineRows(accs []accumulator, sums []asm.Reg) {
 	g.EmitIf(g.Op(asm.Pred, "setp.le.u32", g.ranks, 32), "bra.uni", done)
 	first := g.Op(asm.Pred, "setp.eq.u32", g.lane, 0)
 	for i := range accs {
-		g.EmitIf(first, "st.shared."+accs[i].k.bits(), g.slot(i, g.warp), sums[i])
+		g.EmitIf(first, "st.shared."+accs[i].k.bits(), g.slot(i, g.warp, slotBytes), sums[i])
 	}
 	g.Emit("bar.sync", 0)
 	warps := g.Op(asm.B32, "shr.u32", g.ranks, 5)
@@ -115,7 +120,7 @@ func (g *groupCode) combineRows(accs []accumulator, sums []asm.Reg) {
 	from = g.Op(asm.B32, "add.u32", from, g.lane)
 	for i, a := range accs {
 		g.Set(sums[i], "mov."+a.k.bits(), a.neutral(g))
-		g.EmitIf(has, "ld.shared."+a.k.bits(), sums[i], g.slot(i, from))
+		g.EmitIf(has, "ld.shared."+a.k.bits(), sums[i], g.slot(i, from, slotBytes))
 	}
 	for d := 16; d > 0; d /= 2 {
 		g.exchange(accs, sums, d)
@@ -157,7 +162,8 @@ func (g *groupCode) exchanged(r asm.Reg, d int) asm.Reg {
 	return g.Op(r.Class(), "mov.b64", halves)
 }
 
-// slotBytes is the room for a value in shared memory.
+// slotBytes is the room for a value in shared memory; narrow ones of columns lie
+// closer together.
 const slotBytes = 8
 
 // slot is the place in shared memory of value number at of the i-th reduction of a
@@ -165,38 +171,47 @@ const slotBytes = 8
 // been read by all when a thread has passed the last one's barrier.
 //
 //	dynamic shared memory: set 0: reduction 0, 1, ... | set 1 | row buffers
-func (g *groupCode) slot(i int, at asm.Reg) asm.Addr {
+func (g *groupCode) slot(i int, at asm.Reg, bytes int) asm.Addr {
 	base := g.pooled("dynamic shared", func() asm.Reg { return g.Op(asm.B32, "mov.u32", asm.DynamicShared) })
 	set := g.combined%2*g.folds + i
 	if set > 0 {
 		size := g.param(asm.B32, "slots of a reduction", func(f *frame) int64 { return f.group.slots * slotBytes })
 		base = g.Op(asm.B32, "mad.lo.u32", size, set, base)
 	}
-	return asm.At(g.Op(asm.B32, "mad.lo.u32", at, slotBytes, base), 0)
+	return asm.At(g.Op(asm.B32, "mad.lo.u32", at, bytes, base), 0)
 }
 
-// combineColumns folds over the warps that share columns through shared memory.
+// combineColumns folds over the lanes of a point, where it has several, by
+// exchanges, then over its warps through shared memory.
 func (g *groupCode) combineColumns(accs []accumulator, sums []asm.Reg) {
+	points := g.Op(asm.B32, "shl.b32", g.constant(kU32, 1), g.param(asm.B32, "log points of a warp", func(f *frame) int64 { return int64(f.group.lanes) }))
+	for d := 1; d < 32; d *= 2 {
+		skip := g.NewLabel()
+		g.EmitIf(g.Op(asm.Pred, "setp.gt.u32", points, d), "bra.uni", skip)
+		g.exchange(accs, sums, d)
+		g.Place(skip)
+	}
 	done := g.NewLabel()
-	g.EmitIf(g.Op(asm.Pred, "setp.le.u32", g.ranks, 1), "bra.uni", done)
+	g.EmitIf(g.Op(asm.Pred, "setp.le.u32", g.warps, 1), "bra.uni", done)
 	mine := g.Op(asm.B32, "mad.lo.u32", g.warp, 32, g.lane)
 	for i := range accs {
-		g.Emit("st.shared."+accs[i].k.bits(), g.slot(i, mine), sums[i])
+		g.Emit("st.shared."+accs[i].k.bits(), g.slot(i, mine, kinds[accs[i].k].size), sums[i])
 	}
 	g.Emit("bar.sync", 0)
-	top := g.Op(asm.B32, "sub.u32", g.warp, g.rank)
+	top := g.Op(asm.B32, "and.b32", g.warp, g.Op(asm.B32, "neg.s32", g.warps)) // the group's first warp
 	for i := range accs {
 		a := &accs[i]
-		at := g.slot(i, g.Op(asm.B32, "mad.lo.u32", top, 32, g.lane)).Base.(asm.Reg)
+		size := kinds[a.k].size
+		at := g.slot(i, g.Op(asm.B32, "mad.lo.u32", top, 32, g.lane), size).Base.(asm.Reg)
 		g.Set(sums[i], "mov."+a.k.bits(), a.neutral(g))
 		t := g.Op(asm.B32, "mov.u32", 0)
 		head := g.NewLabel()
 		g.Place(head)
 		x := g.Op(a.k.class(), "ld.shared."+a.k.bits(), asm.At(at, 0))
 		g.Set(sums[i], "mov."+a.k.bits(), a.fold(g.Kernel, sums[i], x))
-		g.Set(at, "add.u32", at, 32*slotBytes)
+		g.Set(at, "add.u32", at, 32*size)
 		g.Set(t, "add.u32", t, 1)
-		g.EmitIf(g.Op(asm.Pred, "setp.lt.u32", t, g.ranks), "bra", head)
+		g.EmitIf(g.Op(asm.Pred, "setp.lt.u32", t, g.warps), "bra.uni", head)
 	}
 	g.Place(done)
 }
@@ -209,7 +224,7 @@ func (g *groupCode) access(acc int) asm.Reg {
 	switch {
 	case row < 0:
 		return g.base(acc)
-	case g.held != nil: // it has no memory
+	case g.held != nil || g.staged != nil: // it has no memory
 		return asm.Reg{}
 	}
 	size := int64(g.c.kernel.Bufs[a.Buf].DType.Size())

@@ -31,9 +31,14 @@ type argument struct {
 }
 
 func (c *compiler) entry(name string, threads int, n *codegen.Nest) *entry {
-	e := &entry{Kernel: asm.NewKernel(name, threads), c: c, nest: n, wide: c.kernel.WideIndex, pool: map[string]asm.Reg{}}
+	e := newEntry(c, name, threads, n)
 	c.module.Kernels, c.entries = append(c.module.Kernels, e.Kernel), append(c.entries, e)
 	return e
+}
+
+// newEntry is an entry of no module.
+func newEntry(c *compiler, name string, threads int, n *codegen.Nest) *entry {
+	return &entry{Kernel: asm.NewKernel(name, threads), c: c, nest: n, wide: c.kernel.WideIndex, pool: map[string]asm.Reg{}}
 }
 
 // forget drops what only emission needs: modules live long.

@@ -9,6 +9,7 @@ import (
 // shape is how groups are laid out on blocks, at concrete sizes.
 type shape struct {
 	log       int   // of the ranks of a group
+	lanes     int   // columns: log of the points of a warp
 	threads   int64 // of a block
 	perBlock  int64 // groups
 	blocks    int64
@@ -26,10 +27,11 @@ type shape struct {
 const (
 	rowThreads   = 128
 	columnWarps  = 4
-	busyThreads  = 1024     // threads of a multiprocessor that keep memory busy
+	busyThreads  = 2048     // threads of a multiprocessor that keep memory busy
 	rowsPerRank  = 4        // iterations of a rank before more ranks are worth their exchange
 	residentRows = 2048     // threads of a multiprocessor
 	smallShared  = 48 << 10 // of a block, that leaves room for others beside it
+	halfShared   = 2        // staged rows of less than such a part of the memory have smaller blocks
 )
 
 // bind plans the launch for the sizes of a step.
@@ -38,21 +40,21 @@ func (g *groups) bind(b *binding, step int) ([]Launch, error) {
 	if f.setStep(step); f.nest.Empty {
 		return nil, nil
 	}
-	if g.width > 1 && f.aligned(g.strict, slices.Concat(g.outer, g.inner), &g.inner[g.split], int64(g.width)) {
-		f.step = int64(g.width)
+	if g.run > 1 && f.aligned(g.strict, slices.Concat(g.outer, g.inner), &g.inner[g.split], int64(g.run)) {
+		f.step = int64(g.run)
 	}
 	v, err := g.layOut(f)
 	if err != nil {
 		return nil, err
 	}
 	s := &f.group
-	if g.parts != nil {
+	if v.form() == inMemory {
 		if ls, err := g.bindParts(f); err != nil || ls != nil {
 			return ls, err
 		}
 	}
 	l := Launch{Block: [3]uint32{uint32(s.threads), 1, 1}, Shared: uint32(s.slotBytes)}
-	if len(g.rows) > 0 && !v.scratch && v.held == nil {
+	if !v.scratch {
 		l.Shared += uint32(s.perBlock * s.rowBytes)
 	}
 	if err := f.grid(&l, v.e, s.blocks); err != nil {
@@ -61,9 +63,16 @@ func (g *groups) bind(b *binding, step int) ([]Launch, error) {
 	return []Launch{l}, v.e.fill(f, &l)
 }
 
-// layOut chooses ranks, blocks and the variant.
+// layOut chooses ranks, blocks and the variant: rows in registers where they fit,
+// else in shared memory, else where the kernel keeps them.
 func (g *groups) layOut(f *frame) (*variant, error) {
 	s, points := &f.group, g.points(f)
+	if v := g.layOutHeld(f, points); v != nil {
+		return v, nil
+	}
+	if v := g.layOutStaged(f, points); v != nil {
+		return v, nil
+	}
 	if g.columns {
 		g.layOutColumns(f, points)
 	} else {
@@ -71,10 +80,7 @@ func (g *groups) layOut(f *frame) (*variant, error) {
 	}
 	s.slotBytes = int64(2*g.folds) * s.slots * slotBytes
 	s.blocks = ceilDiv(points, s.perBlock)
-	if v := &g.variants[len(g.variants)-1]; v.held != nil && g.layOutHeld(f, points) {
-		return v, nil
-	}
-	v := &g.variants[0]
+	v := g.variant(inMemory, int(f.step))
 	if len(g.rows) == 0 {
 		return v, nil
 	}
@@ -91,7 +97,7 @@ func (g *groups) layOut(f *frame) (*variant, error) {
 		return nil, fmt.Errorf("ptx: row buffers of %d bytes: %w", s.rowBytes, &Unsupported{"row buffers of 2 GiB or more"})
 	}
 	s.rows = f.take(s.blocks * s.perBlock * s.rowBytes)
-	return &g.variants[1], nil
+	return g.variant(inScratch, int(f.step)), nil
 }
 
 // placeRows lays a group's row buffers out.
@@ -118,44 +124,84 @@ func (g *groups) layOutRows(f *frame, points int64) {
 	}
 	s.threads = max(rowThreads, int64(1)<<s.log)
 	s.perBlock = s.threads >> s.log
-	s.slots = groupThreads / 32
+	s.slots = stageThreads / 32
 }
 
-// layOutHeld is layOutRows for rows in registers; false where a row is too long or
-// not made of whole runs.
-func (g *groups) layOutHeld(f *frame, points int64) bool {
+// layOutHeld is layOutRows for rows in registers; nil where a row is too long.
+func (g *groups) layOutHeld(f *frame, points int64) *variant {
+	if g.variant(inRegisters, 1) == nil {
+		return nil
+	}
 	s, length := &f.group, g.inner[0].length(f.nest)
-	if f.step != int64(g.width) || length%f.step != 0 || length > groupThreads*residentLanes {
-		return false
+	if length > maxHeld {
+		return nil
+	}
+	if length%f.step != 0 {
+		f.step = 1
 	}
 	s.log = ceilLog(ceilDiv(length, residentLanes))
+	if f.step == 1 { // neighbouring elements for a sector's worth of lanes
+		s.log = max(s.log, ceilLog(min(ceilDiv(length, 8), 16)))
+	}
 	s.threads = max(rowThreads, int64(1)<<s.log)
 	s.perBlock = s.threads >> s.log
+	s.slots = stageThreads / 32
+	s.slotBytes = int64(2*g.folds) * s.slots * slotBytes
 	s.blocks = ceilDiv(points, s.perBlock)
-	return true
+	return g.variant(inRegisters, int(f.step))
 }
 
-// layOutColumns splits the inner loop over warps until the device is busy.
+// layOutStaged is layOutRows for rows in shared memory, a block for each; nil where
+// a row is too long for that.
+func (g *groups) layOutStaged(f *frame, points int64) *variant {
+	v := g.variant(inShared, int(f.step))
+	if v == nil {
+		return nil
+	}
+	s, length := &f.group, g.inner[0].length(f.nest)
+	s.slots = stageThreads / 32
+	s.slotBytes = int64(2*g.folds) * s.slots * slotBytes
+	bytes := v.staged.bytes(length)
+	if s.slotBytes+bytes > int64(f.m.device.SharedBytes) {
+		return nil
+	}
+	s.rowAt, s.rowBytes = v.staged.place(length), bytes
+	s.threads = stageThreads
+	if bytes <= int64(f.m.device.SharedBytes)/halfShared {
+		s.threads = groupThreads
+	}
+	s.log, s.perBlock, s.blocks = ceilLog(s.threads), 1, points
+	return v
+}
+
+// layOutColumns gives a warp as many points as are neighbours, and splits the inner
+// loop over lanes and warps until the device is busy.
 func (g *groups) layOutColumns(f *frame, points int64) {
 	s, length := &f.group, int64(1)
 	if g.split >= 0 {
 		length = g.inner[g.split].length(f.nest)
 	}
+	s.lanes = 5
+	if last := g.outer; len(last) > 0 && g.split >= 0 {
+		s.lanes = min(5, ceilLog(last[len(last)-1].length(f.nest)))
+	}
 	const most = 4 // 16 warps
+	warps, perWarp := 0, 5-s.lanes
 	busy := int64(f.m.device.Multiprocessors) * busyThreads
-	for s.log < most && length>>s.log > rowsPerRank && points<<s.log < busy {
-		s.log++
+	for warps < most && length>>(warps+perWarp) > rowsPerRank && points<<(warps+perWarp) < busy {
+		warps++
 	}
-	for s.log > 0 && int64(2*g.folds)<<s.log*32*slotBytes > smallShared {
-		s.log--
+	for warps > 0 && int64(2*g.folds)<<warps*32*slotBytes > smallShared {
+		warps--
 	}
-	warps := max(int64(1)<<s.log, columnWarps)
-	if int64(2*g.folds)*warps*32*slotBytes > smallShared {
-		warps = 1 << s.log
+	all := max(int64(1)<<warps, columnWarps)
+	if int64(2*g.folds)*all*32*slotBytes > smallShared {
+		all = 1 << warps
 	}
-	s.threads = 32 * warps
-	s.perBlock = 32 * (warps >> s.log)
-	s.slots = 32 * warps
+	s.log = warps + perWarp
+	s.threads = 32 * all
+	s.perBlock = (all >> warps) << s.lanes
+	s.slots = 32 * all
 }
 
 func ceilLog(n int64) int { return bits.Len64(uint64(max(n, 1) - 1)) }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,11 +70,16 @@ func assemble(t testing.TB, m *Module, arch string) {
 	}
 }
 
-// TestGolden shows the code of regions that matter, and assembles it.
+// TestGolden shows the code of regions that matter, and assembles it: of all
+// entries, or of those that the case's flags name.
 func TestGolden(t *testing.T) {
 	golden.Run(t, "testdata", func(t *testing.T, c *golden.Case) {
 		m := compiled(t, lowered(t, c.In), a100, Options{})
-		c.Want(t, "want.ptx", m.Text())
+		shown := m.Texts
+		if len(c.Flags) > 0 {
+			shown = slices.DeleteFunc(slices.Clone(shown), func(x Text) bool { return !c.Flags[x.Entry] })
+		}
+		c.Want(t, "want.ptx", Whole(shown))
 		assemble(t, m, "sm_80")
 		assemble(t, m, "sm_90")
 	})

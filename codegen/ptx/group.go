@@ -5,6 +5,7 @@ import (
 
 	"jitc/codegen"
 	"jitc/codegen/ptx/asm"
+	"jitc/ir/dim"
 )
 
 // groups is the schedule of a nest with inner axes. A group of threads works on an
@@ -12,12 +13,13 @@ import (
 // other inner loops are serial. Accumulators are combined over the ranks, and every
 // rank gets the result.
 //
-//	rows     the vector axis is inner: a group is neighbouring lanes, 1 to 512,
+//	rows     the vector axis is inner: a group is neighbouring lanes, 1 to 1024,
 //	         a rank takes runs of the last inner loop
 //	         thread = group*ranks + rank
-//	columns  the vector axis is outer: 32 lanes are neighbouring outer points, a
-//	         group is one lane of several warps
-//	         thread = (column block*ranks + rank)*32 + lane
+//	columns  the vector axis is outer: neighbouring lanes are neighbouring outer
+//	         points, 32 or, where there are few, a smaller power of two; a group is
+//	         the lanes of one point in several warps
+//	         thread = ((column block*warps + warp)*ranks of a warp + rank)*points + point
 //
 // Bind chooses the number of ranks, a power of two. Groups without a point (the
 // last block's) run no loops and touch no memory, but reach every barrier and
@@ -26,28 +28,76 @@ type groups struct {
 	n            *codegen.Nest
 	outer, inner []loop
 	columns      bool
-	split        int       // the inner loop that ranks share; -1: there is none
-	width        int       // points per thread along the split loop
-	strict       []int     // accesses whose runs must be aligned
-	folds        int       // most reductions of a phase
-	rows         []int     // row buffers
-	variants     []variant // entries, by where they keep their rows
-	parts        []variant // the two entries for few points; nil: there are none
+	split        int   // the inner loop that ranks share; -1: there is none
+	run          int   // points of a run along the split loop, where runs are aligned
+	strict       []int // accesses whose runs must be aligned
+	folds        int   // most reductions of a phase
+	rows         []int // row buffers
+	residency    *residency
+	variants     []variant
 }
 
 // variant is an entry with its choices.
 type variant struct {
 	e       *entry
-	scratch bool  // row buffers are in scratch memory, and blocks take several points in turn
-	held    *held // rows are in registers; else nil
+	width   int  // points of a run: groups.run, or 1 where runs are not aligned
+	scratch bool // row buffers are in scratch memory, and blocks take several points in turn
+	held    *held
+	staged  *staged
 	role    role
 }
 
-const groupThreads = 512
+// form is where a variant keeps its rows.
+type form uint8
+
+const (
+	inMemory form = iota
+	inScratch
+	inRegisters
+	inShared
+	asParts
+	asSums
+)
+
+func (v *variant) form() form {
+	switch {
+	case v.held != nil:
+		return inRegisters
+	case v.staged != nil:
+		return inShared
+	case v.scratch:
+		return inScratch
+	case v.role == partial:
+		return asParts
+	case v.role == final:
+		return asSums
+	}
+	return inMemory
+}
+
+// variant is the entry of a form for runs of some width; nil if there is none.
+func (g *groups) variant(f form, width int) *variant {
+	for i := range g.variants {
+		if v := &g.variants[i]; v.form() == f && v.width == width {
+			return v
+		}
+	}
+	return nil
+}
+
+// Threads of a block, at most; of one whose rows fill the shared memory.
+const (
+	groupThreads = 512
+	stageThreads = 1024
+)
+
+// shortBody is the number of instructions of columns that leave room for two blocks
+// on a multiprocessor, however many loads are under way.
+const shortBody = 12
 
 func (c *compiler) groups(step int, n *codegen.Nest) *groups {
 	facts := c.facts
-	g := &groups{n: n, outer: loops(n, facts, n.Outer), inner: loops(n, facts, n.Inner), split: -1, width: 1, columns: n.VecOuter()}
+	g := &groups{n: n, outer: loops(n, facts, n.Outer), inner: loops(n, facts, n.Inner), split: -1, run: 1, columns: n.VecOuter()}
 	for _, p := range n.Phases {
 		g.folds = max(g.folds, len(p.Reduce))
 	}
@@ -56,30 +106,55 @@ func (c *compiler) groups(step int, n *codegen.Nest) *groups {
 		if g.columns {
 			g.split = longest(g.inner)
 		} else {
-			if g.width = c.lanes(n, g.inner); g.width > 1 {
-				g.strict = c.strict(n, &g.inner[g.split], g.width)
+			if g.run = c.lanes(n, g.inner, true); g.run > 1 {
+				g.strict = c.strict(n, &g.inner[g.split], g.run)
 			}
 		}
 	}
 	g.rows = rowsOf(c.kernel, n)
-	add := func(to *[]variant, suffix string, v variant) {
-		v.e = c.entry(c.name(step, suffix), groupThreads, n)
-		v.e.Dynamic, v.e.MinCTAs = true, 1
-		(&groupCode{groups: g, variant: v, body: v.e.body()}).emit()
-		*to = append(*to, v)
-	}
-	add(&g.variants, "", variant{})
-	if len(g.rows) > 0 {
-		add(&g.variants, "_scratch", variant{scratch: true})
-	}
-	if r := g.resident(c.kernel); r != nil {
-		add(&g.variants, "_held", variant{held: &held{residency: r}})
+	g.residency = g.resident(c.kernel)
+	g.emitVariants(c, step, g.run, "")
+	if g.run > 1 {
+		g.emitVariants(c, step, 1, "_single")
 	}
 	if g.partable() {
-		add(&g.parts, "_parts", variant{role: partial})
-		add(&g.parts, "_sum", variant{role: final})
+		g.emitVariant(c, step, "_sum", variant{width: 1, role: final})
 	}
 	return g
+}
+
+// emitVariants emits the entries for runs of a width: of rows that always fit
+// registers no others.
+func (g *groups) emitVariants(c *compiler, step, width int, suffix string) {
+	if g.residency != nil && c.facts.LessEq(g.inner[0].extent, dim.Const(maxHeld)) {
+		g.emitVariant(c, step, "_held"+suffix, variant{width: width, held: &held{residency: g.residency}})
+		return
+	}
+	g.emitVariant(c, step, suffix, variant{width: width})
+	if len(g.rows) > 0 {
+		g.emitVariant(c, step, "_scratch"+suffix, variant{width: width, scratch: true})
+	}
+	if g.residency != nil {
+		g.emitVariant(c, step, "_held"+suffix, variant{width: width, held: &held{residency: g.residency}})
+		g.emitVariant(c, step, "_staged"+suffix, variant{width: width, staged: g.stage()})
+	}
+	if g.partable() {
+		g.emitVariant(c, step, "_parts"+suffix, variant{width: width, role: partial})
+	}
+}
+
+func (g *groups) emitVariant(c *compiler, step int, suffix string, v variant) {
+	threads := groupThreads
+	if v.staged != nil {
+		threads = stageThreads
+	}
+	v.e = c.entry(c.name(step, suffix), threads, g.n)
+	v.e.Dynamic, v.e.MinCTAs = true, 1
+	if g.columns && len(g.n.Insts) <= shortBody {
+		v.e.MinCTAs = 2
+	}
+	(&groupCode{groups: g, variant: v, body: v.e.body()}).emit()
+	g.variants = append(g.variants, v)
 }
 
 // rowsOf lists the row buffers of a nest.
@@ -115,6 +190,8 @@ type groupCode struct {
 	variant
 	*body
 	rank, ranks asm.Reg // of the thread in its group, 32 bits
+	low         asm.Reg // the least rank of its warp
+	warps       asm.Reg // columns: of a group
 	lane, warp  asm.Reg
 	group       asm.Reg // in its block
 	at          asm.Reg // its outer point
@@ -171,14 +248,24 @@ func (g *groupCode) threads() {
 	g.ranks = e.param(asm.B32, "ranks", func(f *frame) int64 { return int64(1) << f.group.log })
 	log := e.param(asm.B32, "log ranks", func(f *frame) int64 { return int64(f.group.log) })
 	mask := e.Op(asm.B32, "sub.u32", g.ranks, 1)
-	if !g.columns && g.role != final {
+	if g.across() {
 		g.rank = e.Op(asm.B32, "and.b32", tid, mask)
+		g.low = e.Op(asm.B32, "and.b32", g.rank, "0xFFFFFFE0")
 		g.group = e.Op(asm.B32, "shr.u32", tid, log)
 		return
 	}
-	g.rank = e.Op(asm.B32, "and.b32", g.warp, mask)
-	g.group = e.Op(asm.B32, "mad.lo.u32", e.Op(asm.B32, "shr.u32", g.warp, log), 32, g.lane)
+	points := e.param(asm.B32, "log points of a warp", func(f *frame) int64 { return int64(f.group.lanes) })
+	perWarp := e.param(asm.B32, "log ranks of a warp", func(f *frame) int64 { return int64(5 - f.group.lanes) })
+	g.warps = e.Op(asm.B32, "shr.u32", g.ranks, perWarp)
+	g.low = e.Op(asm.B32, "shl.b32", e.Op(asm.B32, "and.b32", g.warp, e.Op(asm.B32, "sub.u32", g.warps, 1)), perWarp)
+	g.rank = e.Op(asm.B32, "add.u32", g.low, e.Op(asm.B32, "shr.u32", g.lane, points))
+	first := e.Op(asm.B32, "shl.b32", e.Op(asm.B32, "shr.u32", g.warp, e.Op(asm.B32, "sub.u32", log, perWarp)), points)
+	mine := e.Op(asm.B32, "bfe.u32", g.lane, 0, points)
+	g.group = e.Op(asm.B32, "add.u32", first, mine)
 }
+
+// across reports whether neighbouring lanes are ranks of one group.
+func (g *groupCode) across() bool { return !g.columns && g.role != final }
 
 // point emits the work on the outer point of the thread's group.
 func (g *groupCode) point(first asm.Reg) {
@@ -201,8 +288,11 @@ func (g *groupCode) point(first asm.Reg) {
 		b.pos[l.last()] = at
 		b.addr = b.moved(b.addr, l, at, all)
 	}
-	if g.held != nil {
+	switch {
+	case g.held != nil:
 		g.hold()
+	case g.staged != nil:
+		g.useStage()
 	}
 	outer := b.addr
 	barriers := g.barriers()

@@ -3,6 +3,7 @@ package ptx
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"jitc/codegen"
 	"jitc/codegen/internal/elements"
 	"jitc/codegen/ptx/sim"
+	"jitc/codegen/ptx/tensormap"
 	"jitc/ir/dim"
 )
 
@@ -20,10 +22,14 @@ func con(n int64) dim.Expr     { return dim.Const(n) }
 // meant for large sizes.
 var small = Device{Arch: 80, Multiprocessors: 2, SharedBytes: 48 << 10}
 
+// target finds the architecture of a module's text.
+var target = regexp.MustCompile(`(?m)^\.target (\S+)`)
+
 // onDevice is a module parsed for the interpreter.
 type onDevice struct {
 	m    *Module
 	text *sim.Module
+	plan *Plan // of the last run
 }
 
 func forDevice(t testing.TB, m *Module) *onDevice {
@@ -31,9 +37,9 @@ func forDevice(t testing.TB, m *Module) *onDevice {
 	text, err := sim.Parse(m.Text())
 	require.NoError(t, err, m.Text())
 	if *assembleAll {
-		assemble(t, m, "sm_80")
+		assemble(t, m, target.FindStringSubmatch(m.Text())[1])
 	}
-	return &onDevice{m, text}
+	return &onDevice{m: m, text: text}
 }
 
 // widths are modules of a kernel with positions of 32 and of 64 bits.
@@ -56,6 +62,7 @@ func (d *onDevice) run(t testing.TB, b *codegen.Bound, bufs [][]byte, align int)
 	}
 	plan, err := d.m.BindAligned(b, bits)
 	require.NoError(t, err)
+	d.plan = plan
 	mem := sim.NewMemory()
 	at := make([]uint64, len(bufs)+1)
 	for i := range at {
@@ -74,22 +81,35 @@ func (d *onDevice) run(t testing.TB, b *codegen.Bound, bufs [][]byte, align int)
 	if plan.Scratch > 0 {
 		require.NoError(t, mem.Map(scratch, plan.Scratch))
 	}
+	zeros := uint64(0x7d00_0000_0000)
+	if plan.Zeros > 0 {
+		require.NoError(t, mem.Map(zeros, plan.Zeros))
+		require.NoError(t, mem.Fill(zeros, 0, plan.Zeros))
+	}
 	var total sim.Stats
 	for _, l := range plan.Launches {
 		params := append([]byte(nil), l.Params...)
 		for _, p := range l.Pointers {
-			base := scratch
-			if p.Buf != Scratch {
+			base, ok := map[int]uint64{Scratch: scratch, Zeros: zeros}[p.Buf]
+			if !ok {
 				base = at[p.Buf]
 			}
 			binary.LittleEndian.PutUint64(params[p.At:], base+uint64(p.Offset))
 		}
-		stats, err := d.text.Run(mem, sim.Launch{Entry: l.Entry, Grid: ints(l.Grid), Block: ints(l.Block), Shared: int(l.Shared), Params: params}, sim.Options{})
+		for _, x := range l.Maps {
+			base := scratch
+			if x.Buf != Scratch {
+				base = at[x.Buf]
+			}
+			require.NoError(t, sim.EncodeTensorMap(params[x.At:x.At+tensormap.Bytes], &x.Tensor, base+uint64(x.Offset)))
+		}
+		stats, err := d.text.Run(mem, sim.Launch{Entry: l.Entry, Grid: ints(l.Grid), Block: ints(l.Block), Shared: int(l.Shared), Params: params}, sim.Options{GlobalRaces: plan.Zeros > 0})
 		require.NoError(t, err, "%s\n%s\n%s", b.Kernel, d.m.Text(), l.Entry)
-		total.Vec128 += stats.Vec128
-		total.Insts += stats.Insts
-		total.SharedConflicts += stats.SharedConflicts
+		total.Add(stats)
 	}
+	left := make([]byte, plan.Zeros)
+	require.NoError(t, mem.Read(zeros, left))
+	require.Equal(t, make([]byte, plan.Zeros), left, "counters")
 	for i, buf := range bufs {
 		if len(buf) > 0 && d.m.Kernel.Bufs[i].Kind == codegen.Output {
 			require.NoError(t, mem.Read(at[i], buf))

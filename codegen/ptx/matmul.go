@@ -12,7 +12,7 @@ import (
 )
 
 // matmul is a product by the templates of package gemm: an entry per configuration,
-// and one that ends products whose k is split. Its epilogue is emitted per group of
+// and one that ends products whose k is split where their entry does not. Its epilogue is emitted per group of
 // neighbours along n, whose sums are in registers.
 type matmul struct {
 	g       *codegen.Gemm
@@ -36,9 +36,12 @@ type matmulEntry struct {
 const maxEpilogue = 400
 
 func (c *compiler) matmul(step int, g *codegen.Gemm, p gemm.Problem) *matmul {
+	if p.Wgmma {
+		p.Ending = c.ending(g)
+	}
 	m := &matmul{g: g, problem: p, configs: slices.Clone(gemm.Candidates(p, c.device.Arch))}
 	whole := c.narrow(step, m)
-	most := c.epilogueGroup(g.Epilogue)
+	most := c.epilogueGroup(g)
 	for i := range m.configs {
 		for m.configs[i].Group > most {
 			m.configs[i].Group /= 2
@@ -61,12 +64,28 @@ func (c *compiler) matmul(step int, g *codegen.Gemm, p gemm.Problem) *matmul {
 	return m
 }
 
+// ending is about how many instructions an epilogue takes per element: those that two
+// more neighbours take, in code that is thrown away.
+func (c *compiler) ending(g *codegen.Gemm) int {
+	insts := func(neighbours int) int {
+		e := newEntry(c, "", gemm.SumThreads, g.Epilogue)
+		class := kindOf(g.DType).class()
+		e.epilogue(g)(e.Kernel, gemm.Element{Batch: e.Regs(asm.B32, len(g.Batch)), M: e.Reg(asm.B32), N: e.Reg(asm.B32),
+			Acc: e.Regs(class, neighbours), Live: e.Regs(asm.Pred, neighbours)})
+		return e.Insts()
+	}
+	return (insts(4) - insts(2)) / 2
+}
+
 // epilogueGroup is how many neighbours an epilogue takes at most: no access is wider
 // than 128 bits, and its code is not too long.
-func (c *compiler) epilogueGroup(n *codegen.Nest) int {
+func (c *compiler) epilogueGroup(g *codegen.Gemm) int {
+	n := g.Epilogue
 	most := max(maxEpilogue/len(n.Insts), 1)
 	for i := range n.Accs {
-		most = min(most, 16/c.kernel.Bufs[n.Accs[i].Buf].DType.Size())
+		if buf := n.Accs[i].Buf; buf != g.Tile { // of which the sums are in registers
+			most = min(most, 16/c.kernel.Bufs[buf].DType.Size())
+		}
 	}
 	return most
 }
@@ -186,16 +205,16 @@ func (m *matmul) bind(b *binding, step int) ([]Launch, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", &Unsupported{"a product of these sizes"}, err)
 	}
-	scratch := b.take(choice.Scratch)
+	scratch, zeros := b.take(choice.Scratch), b.count(choice.Counters)
 	out := make([]Launch, 0, 2)
-	if out, err = f.matmul(out, m.entries[choice.Config], &choice.Main, scratch); err != nil || choice.Sum == nil {
+	if out, err = f.matmul(out, m.entries[choice.Config], &choice.Main, scratch, zeros); err != nil || choice.Sum == nil {
 		return out, err
 	}
-	return f.matmul(out, m.sum, choice.Sum, scratch)
+	return f.matmul(out, m.sum, choice.Sum, scratch, zeros)
 }
 
 // matmul adds a launch of a template's entry.
-func (f *frame) matmul(ls []Launch, e matmulEntry, t *gemm.Launch, scratch int64) ([]Launch, error) {
+func (f *frame) matmul(ls []Launch, e matmulEntry, t *gemm.Launch, scratch, zeros int64) ([]Launch, error) {
 	f.step = 1
 	axes := epilogueLoops(e.nest)
 	if f.aligned(e.strict, axes, &axes[len(axes)-1], int64(e.group)) {
@@ -206,15 +225,13 @@ func (f *frame) matmul(ls []Launch, e matmulEntry, t *gemm.Launch, scratch int64
 		return nil, err
 	}
 	copy(l.Params[e.at:], t.Params)
+	to := [...]Pointer{gemm.OperandA: f.buffer(f.gemm.A.Buf), gemm.OperandB: f.buffer(f.gemm.B.Buf),
+		gemm.Scratch: {Buf: Scratch, Offset: scratch}, gemm.Counters: {Buf: Zeros, Offset: zeros}}
 	for _, p := range t.Pointers {
-		to := Pointer{Buf: Scratch, Offset: scratch}
-		switch p.What {
-		case gemm.OperandA:
-			to = f.buffer(f.gemm.A.Buf)
-		case gemm.OperandB:
-			to = f.buffer(f.gemm.B.Buf)
-		}
-		l.Pointers = append(l.Pointers, Pointer{At: e.at + p.At, Buf: to.Buf, Offset: to.Offset + p.Offset})
+		l.Pointers = append(l.Pointers, Pointer{At: e.at + p.At, Buf: to[p.What].Buf, Offset: to[p.What].Offset + p.Offset})
+	}
+	for _, m := range t.Maps {
+		l.Maps = append(l.Maps, Map{At: e.at + m.At, Buf: to[m.What].Buf, Offset: to[m.What].Offset + m.Offset, Tensor: m.Tensor})
 	}
 	return append(ls, l), nil
 }

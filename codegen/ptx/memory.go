@@ -98,13 +98,21 @@ type place struct {
 	pred  asm.Reg // access it where this holds; none: always
 }
 
+// loaded makes the values of a load that has been emitted. The first use of what a
+// load brings waits for it: where several loads are to be under way, all are emitted
+// before the first of these is called.
+type loaded func() []asm.Reg
+
 // loadOne loads one element; 0 where the predicate does not hold.
-func loadOne(k *asm.Kernel, t tensor.DType, p place) asm.Reg {
+func loadOne(k *asm.Kernel, t tensor.DType, p place) asm.Reg { return beginOne(k, t, p)() }
+
+// beginOne is loadOne's first half.
+func beginOne(k *asm.Kernel, t tensor.DType, p place) func() asm.Reg {
 	r := memoryRows[t]
 	raw := k.Reg(r.raw)
 	clearReg(k, raw, p.pred)
 	k.EmitIf(p.pred, "ld."+p.space+"."+r.typ, raw, p.at)
-	return r.load(k, raw)
+	return func() asm.Reg { return r.load(k, raw) }
 }
 
 // clearReg zeroes what a load may leave alone.
@@ -137,15 +145,36 @@ func words(t tensor.DType, n int) (count int, c asm.Class, suffix string) {
 	return bytes / 4, asm.B32, vec[bytes/4] + "b32"
 }
 
+// maxAccess is the size of the widest access.
+const maxAccess = 16
+
+// behind is the place some bytes further on.
+func (p place) behind(bytes int) place {
+	p.at.Offset += bytes
+	return p
+}
+
 // loadRun loads n elements that lie next to one another, at a multiple of their
-// size altogether, which is 2 to 16 bytes.
-func loadRun(k *asm.Kernel, t tensor.DType, n int, p place) []asm.Reg {
+// size altogether, or of 16 bytes, which it is a multiple of if it is more.
+func loadRun(k *asm.Kernel, t tensor.DType, n int, p place) []asm.Reg { return beginRun(k, t, n, p)() }
+
+// beginRun is loadRun's first half.
+func beginRun(k *asm.Kernel, t tensor.DType, n int, p place) loaded {
+	if n*t.Size() > maxAccess {
+		lo, hi := beginRun(k, t, n/2, p), beginRun(k, t, n/2, p.behind(n/2*t.Size()))
+		return func() []asm.Reg { return append(lo(), hi()...) }
+	}
 	count, class, suffix := words(t, n)
 	raw := k.Regs(class, count)
 	for _, r := range raw {
 		clearReg(k, r, p.pred)
 	}
 	k.EmitIf(p.pred, "ld."+p.space+"."+suffix, runOperand(raw), p.at)
+	return func() []asm.Reg { return unpacked(k, t, n, raw) }
+}
+
+// unpacked are the elements of a run.
+func unpacked(k *asm.Kernel, t tensor.DType, n int, raw []asm.Reg) []asm.Reg {
 	r := memoryRows[t]
 	out := make([]asm.Reg, n)
 	for i := range out {
@@ -167,6 +196,11 @@ func runOperand(raw asm.Vec) any {
 
 // storeRun stores n elements as loadRun loads them.
 func storeRun(k *asm.Kernel, t tensor.DType, p place, vals []asm.Reg) {
+	if n := len(vals) / 2; 2*n*t.Size() > maxAccess {
+		storeRun(k, t, p, vals[:n])
+		storeRun(k, t, p.behind(n*t.Size()), vals[n:])
+		return
+	}
 	count, _, suffix := words(t, len(vals))
 	raw := make(asm.Vec, count)
 	r := memoryRows[t]

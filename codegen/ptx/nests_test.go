@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,30 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestRowForms: rows of every type where entries for registers, then those for
+// shared memory, are not there to be chosen, with runs of every width.
+func TestRowForms(t *testing.T) {
+	for _, dt := range tensor.DTypes() {
+		for _, d := range widths(t, rowKernel(t, dt, false)) {
+			for _, f := range []form{inRegisters, inShared} {
+				without(d.m, f)
+				for _, s := range []sizes{{"N": 3, "C": 7}, {"N": 2, "C": 100}, {"N": 2, "C": 101}, {"N": 3, "C": 2064}, {"N": 1, "C": 1030}} {
+					checkOn(t, d, s, 3, 0, 0)
+				}
+			}
+		}
+	}
+}
+
+// without takes a module's entries of a form away.
+func without(m *Module, f form) {
+	for _, s := range m.steps {
+		if g, ok := s.(*groups); ok {
+			g.variants = slices.DeleteFunc(g.variants, func(v variant) bool { return v.form() == f })
+		}
+	}
+}
+
 // TestHeldRowsSeeOtherThreadsWrites: a phase that reads an output in reverse sees
 // what the phase before has written, although most values never leave registers.
 func TestHeldRowsSeeOtherThreadsWrites(t *testing.T) {
@@ -164,19 +189,23 @@ func TestVariants(t *testing.T) {
 		want  string
 	}{
 		{rows, sizes{"N": 8, "C": 1024}, 256, "_0_held"},
-		{rows, sizes{"N": 8, "C": 1023}, 256, "_0"},
-		{rows, sizes{"N": 8, "C": 1024}, 8, "_0"},
+		{rows, sizes{"N": 8, "C": 1023}, 256, "_0_held_single"},
+		{rows, sizes{"N": 8, "C": 1024}, 8, "_0_held_single"},
 		{rows, sizes{"N": 8, "C": 8192}, 256, "_0_held"},
-		{rows, sizes{"N": 8, "C": 8196}, 256, "_0"},
-		{rows, sizes{"N": 8, "C": 40000}, 256, "_0"},
+		{rows, sizes{"N": 8, "C": 8196}, 256, "_0_staged"},
+		{rows, sizes{"N": 8, "C": 40000}, 256, "_0_staged"},
+		{rows, sizes{"N": 8, "C": 40001}, 256, "_0_staged_single"},
 		{rows, sizes{"N": 8, "C": 50000}, 256, "_0_scratch"},
+		{rows, sizes{"N": 8, "C": 50001}, 256, "_0_scratch_single"},
 		{rows, sizes{"N": 0, "C": 50000}, 256, ""},
 		{turned, sizes{"N": 8, "C": 1024}, 256, "_0"},
+		{turned, sizes{"N": 8, "C": 1023}, 256, "_0_single"},
 		{columns, sizes{"N": 100000, "C": 64}, 256, "_0_parts _0_sum"},
 		{columns, sizes{"N": 100, "C": 64}, 256, "_0"},
 		{columns, sizes{"N": 1000, "C": 1 << 20}, 256, "_0"},
 		{transpose, sizes{"N": 64, "C": 64}, 256, "_0"},
-		{transpose, sizes{"N": 3, "C": 640}, 256, "_0_strided"},
+		{transpose, sizes{"N": 3, "C": 640}, 256, "_0_strided_single"},
+		{transpose, sizes{"N": 4, "C": 640}, 256, "_0_strided"},
 	} {
 		assert.Equal(t, c.want, strings.Join(entriesOf(t, c.m, c.s, c.align), " "), "%s %v", c.m.Kernel.Name, c.s)
 	}

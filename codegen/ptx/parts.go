@@ -13,7 +13,7 @@ import (
 // and runs the phases behind.
 //
 //	_parts   grid (blocks, parts)   scratch[part][reduction][point] = sum
-//	_sum     a thread per point     the sums of all parts, then the rest of the nest
+//	_sum     warps per 32 points    the sums of all parts, then the rest of the nest
 type role uint8
 
 const (
@@ -23,8 +23,9 @@ const (
 )
 
 const (
-	maxParts  = 64  // since the second entry adds them serially
+	maxParts  = 4096
 	leastPart = 256 // points of the split loop that are worth parts
+	sumRanks  = 16  // warps that add the sums of a point
 )
 
 // partable reports whether the nest can be run in parts: its one looping phase
@@ -44,18 +45,15 @@ func (g *groups) partable() bool {
 			loops++
 		}
 	}
-	return loops == 1 && g.folds > 0
+	return loops == 1 && g.folds > 0 && int64(2*g.folds)*32*sumRanks*slotBytes <= smallShared
 }
 
-// part narrows the split loop to the block's part: where it starts, and its end.
-func (g *groupCode) part(start, end any) (any, any) {
-	if g.role != partial {
-		return start, end
-	}
+// part is the block's part of the split loop: its first point, and what is past it.
+func (g *groupCode) part(end any) (first, past asm.Reg) {
 	b := g.body
 	per := b.param(b.index(), "points of a part", func(f *frame) int64 { return f.group.perPart })
-	first := b.product(b.position(b.Op(asm.B32, "mov.u32", "%ctaid.y")), per)
-	return b.ix("add", first, start), b.ix("min", b.ix("add", first, per), end)
+	first = b.product(b.position(b.Op(asm.B32, "mov.u32", "%ctaid.y")), per)
+	return first, b.ix("min", b.ix("add", first, per), end)
 }
 
 // partSlot is the address in scratch memory of the i-th reduction's sum in a part.
@@ -86,19 +84,34 @@ func (g *groupCode) keepSums(accs []accumulator, sums []asm.Reg) {
 	}
 }
 
-// addParts adds the sums of all parts.
+// addParts adds the sums of a rank's share of the parts: of every so many-th one.
 func (g *groupCode) addParts(accs []accumulator, sums []asm.Reg) {
 	parts := g.param(asm.B32, "parts", func(f *frame) int64 { return f.group.count })
 	parts = g.Op(asm.B32, "selp.b32", parts, 0, g.live)
-	part, head, done := g.Op(asm.B32, "mov.u32", 0), g.NewLabel(), g.NewLabel()
+	part, head, done := g.Op(asm.B32, "mov.u32", g.rank), g.NewLabel(), g.NewLabel()
 	g.Place(head)
 	g.EmitIf(g.Op(asm.Pred, "setp.ge.u32", part, parts), "bra", done)
+	const together = 4 // loads under way
+	found := make([][]asm.Reg, len(accs))
+	for c := range together {
+		if c > 0 {
+			g.Set(part, "add.u32", part, g.ranks)
+		}
+		has := g.Op(asm.Pred, "setp.lt.u32", part, parts)
+		for i := range accs {
+			a := &accs[i]
+			x := g.Op(a.k.class(), "mov."+a.k.bits(), a.neutral(g))
+			g.EmitIf(has, "ld.global."+a.k.bits(), x, asm.At(g.partSlot(i, part), 0))
+			found[i] = append(found[i], x)
+		}
+	}
 	for i := range accs {
 		a := &accs[i]
-		x := g.Op(a.k.class(), "ld.global."+a.k.bits(), asm.At(g.partSlot(i, part), 0))
-		g.Set(sums[i], "mov."+a.k.bits(), a.fold(g.Kernel, sums[i], x))
+		for _, x := range found[i] {
+			g.Set(sums[i], "mov."+a.k.bits(), a.fold(g.Kernel, sums[i], x))
+		}
 	}
-	g.Set(part, "add.u32", part, 1)
+	g.Set(part, "add.u32", part, g.ranks)
 	g.Emit("bra", head)
 	g.Place(done)
 }
@@ -106,6 +119,10 @@ func (g *groupCode) addParts(accs []accumulator, sums []asm.Reg) {
 // bindParts plans the two launches of a nest in parts; none where the groups keep
 // the device busy, or the loop is too short.
 func (g *groups) bindParts(f *frame) ([]Launch, error) {
+	v := g.variant(asParts, int(f.step))
+	if v == nil {
+		return nil, nil
+	}
 	s := f.group
 	points, length := g.points(f), g.inner[g.split].length(f.nest)
 	busy := int64(f.m.device.Multiprocessors) * busyThreads
@@ -118,20 +135,31 @@ func (g *groups) bindParts(f *frame) ([]Launch, error) {
 	s.parts = f.take(s.count * int64(g.folds) * points * slotBytes)
 	f.group = s
 	first := Launch{Block: [3]uint32{uint32(s.threads), 1, 1}, Shared: uint32(s.slotBytes)}
-	if err := f.grid(&first, g.parts[0].e, s.blocks); err != nil {
+	if err := f.grid(&first, v.e, s.blocks); err != nil {
 		return nil, err
 	}
 	first.Grid[1] = uint32(s.count)
-	if err := g.parts[0].e.fill(f, &first); err != nil {
+	if err := v.e.fill(f, &first); err != nil {
 		return nil, err
 	}
-	f.group.log, f.group.threads, f.group.perBlock = 0, rowThreads, rowThreads
-	second := Launch{Block: [3]uint32{rowThreads, 1, 1}}
-	if err := f.grid(&second, g.parts[1].e, ceilDiv(points, rowThreads)); err != nil {
-		return nil, err
-	}
-	if err := g.parts[1].e.fill(f, &second); err != nil {
+	second, err := g.bindSums(f, points)
+	if err != nil {
 		return nil, fmt.Errorf("sums of parts: %w", err)
 	}
-	return []Launch{first, second}, nil
+	return []Launch{first, *second}, nil
+}
+
+// bindSums plans the launch that adds the sums of parts: several warps share the
+// parts of 32 points.
+func (g *groups) bindSums(f *frame, points int64) (*Launch, error) {
+	s := &f.group
+	s.log, s.lanes = ceilLog(min(sumRanks, s.count)), 5
+	s.threads, s.perBlock, s.slots = 32<<s.log, 32, 32<<s.log
+	s.slotBytes = int64(2*g.folds) * s.slots * slotBytes
+	l := &Launch{Block: [3]uint32{uint32(s.threads), 1, 1}, Shared: uint32(s.slotBytes)}
+	e := g.variant(asSums, 1).e
+	if err := f.grid(l, e, ceilDiv(points, s.perBlock)); err != nil {
+		return nil, err
+	}
+	return l, e.fill(f, l)
 }

@@ -35,7 +35,9 @@
 //   - an access is as wide as alignment at concrete sizes allows; Bind tells the
 //     entry by a parameter, the same code serves both;
 //   - all threads of a block reach every barrier and shuffle;
-//   - the order of a reduction depends on sizes and on the device, never on timing.
+//   - the order of a reduction depends on sizes and on the device, never on timing;
+//   - where the last block of several ends what they share, it is told by counters,
+//     which a launch leaves as it finds them, zero.
 //
 // Floats: no contraction, no flushing of subnormals; minima and maxima propagate
 // NaN. Options.FastMath gives the last of these up, and accuracy.
@@ -54,6 +56,11 @@ type Device struct {
 type Plan struct {
 	Launches []Launch // in order; a launch of an empty grid is left out
 	Scratch  int      // bytes of temporaries
+	// Zeros are bytes of counters, at a multiple of 256, that are zero before a run of
+	// the plan and that a run leaves zero. Runs that share them must come one behind
+	// the other; a run that does not come to its end leaves counts that no other may
+	// use.
+	Zeros int
 }
 
 // Launch is one launch of an entry.
@@ -67,8 +74,8 @@ type Launch struct {
 }
 
 // Pointer is an address in a parameter block: the 8 bytes at At become the address
-// of caller buffer Buf (inputs in order, then outputs), or of the scratch where Buf
-// is Scratch, plus Offset bytes.
+// of caller buffer Buf (inputs in order, then outputs), of the scratch where Buf is
+// Scratch, or of the counters where Buf is Zeros, plus Offset bytes.
 type Pointer struct {
 	At     int
 	Buf    int
@@ -86,5 +93,8 @@ type Map struct {
 	Tensor tensormap.Map
 }
 
-// Scratch is the Buf of pointers into the plan's temporaries.
-const Scratch = -1
+// The Buf of pointers into the plan's temporaries, and to its counters.
+const (
+	Scratch = -1
+	Zeros   = -2
+)

@@ -28,7 +28,7 @@ func (c *compiler) product(step int, g *codegen.Gemm) (binder, error) {
 
 // sum emits the sum over k of a product's element: a thread per element, for the
 // types and layouts that no template takes.
-func (p *points) sum(b *body) {
+func (p *pointCode) sum(b *body) {
 	e, g := p.e, p.gemm
 	acc, zero := asm.Reg{}, kindOf(g.DType)
 	acc = e.Op(zero.class(), "mov."+zero.bits(), e.constant(zero, 0))
@@ -56,14 +56,14 @@ func (p *points) sum(b *body) {
 var multiplyAdd = map[tensor.DType]string{tensor.F32: "fma.rn.f32", tensor.F64: "fma.rn.f64", tensor.I32: "mad.lo.s32"}
 
 // operandStride is a step of an operand in bytes, as an address.
-func (p *points) operandStride(name string, buf int, x dim.Expr, value func(*codegen.BoundGemm) int64) asm.Reg {
+func (p *pointCode) operandStride(name string, buf int, x dim.Expr, value func(*codegen.BoundGemm) int64) asm.Reg {
 	size := int64(p.e.c.kernel.Bufs[buf].DType.Size())
 	return p.e.param(asm.B64, fmt.Sprint(name, " ", size, "*", x.Key()), func(f *frame) int64 { return size * value(f.gemm) })
 }
 
 // operand is the address of the first element that a point reads of operand A (0)
 // or B (1): its batch and row of A, its batch and column of B.
-func (p *points) operand(b *body, which int, o codegen.Operand) asm.Reg {
+func (p *pointCode) operand(b *body, which int, o codegen.Operand) asm.Reg {
 	e, g := p.e, p.gemm
 	bound := func(f *frame) *codegen.BoundOperand { return []*codegen.BoundOperand{&f.gemm.A, &f.gemm.B}[which] }
 	size := int64(e.c.kernel.Bufs[o.Buf].DType.Size())

@@ -39,6 +39,34 @@ func TestProducts(t *testing.T) {
 	}
 }
 
+// TestProductsByTensorMaps are for sm_90a: batched, one operand for all of the batch,
+// in both layouts, with an epilogue, of 32-bit and 64-bit positions. Where a row is no
+// multiple of 16 bytes there are no maps.
+func TestProductsByTensorMaps(t *testing.T) {
+	hopper := Device{Arch: 90, Multiprocessors: 3, SharedBytes: 227 << 10}
+	for _, turned := range []bool{false, true} {
+		k := productKernel(t, tensor.BF16, tensor.BF16, tensor.BF16, turned, sym("M"), sym("N"), sym("K"))
+		for _, wide := range []bool{false, true} {
+			legal, err := codegen.Legalize(k, Target(false, wide))
+			require.NoError(t, err)
+			m, err := Compile(legal, hopper, Options{Wgmma: true})
+			require.NoError(t, err)
+			d := forDevice(t, m)
+			for _, c := range []struct {
+				s    sizes
+				kind string
+			}{
+				{sizes{"M": 264, "N": 280, "K": 136}, "_tma"},
+				{sizes{"M": 200, "N": 256, "K": 64}, "_tma"},
+				{sizes{"M": 265, "N": 279, "K": 135}, "_tensor"},
+			} {
+				checkOn(t, d, c.s, elements.Moderate, 0.02, 0)
+				assert.Contains(t, entriesOf(t, m, c.s, 16)[0], c.kind, "%v", c.s)
+			}
+		}
+	}
+}
+
 // TestProductsOfKnownSizes have one entry by a template, and one for operands that
 // are not aligned.
 func TestProductsOfKnownSizes(t *testing.T) {

@@ -22,12 +22,13 @@ type residency struct {
 // residentLanes is how many elements of a row a thread holds, at most.
 const (
 	residentLanes   = 16
+	maxHeld         = groupThreads * residentLanes
 	maxResidentCode = 4000 // instructions
 )
 
 // resident is how a nest's rows can be kept; nil if that gains nothing or cannot be.
 func (g *groups) resident(k *codegen.Kernel) *residency {
-	if g.columns || g.width < 2 || len(g.inner) != 1 || len(g.n.Insts)*residentLanes > maxResidentCode {
+	if g.columns || len(g.inner) != 1 || len(g.n.Insts)*residentLanes > maxResidentCode {
 		return nil
 	}
 	r := &residency{forward: map[int]int{}, drop: make([]bool, len(g.n.Insts))}
@@ -115,37 +116,24 @@ func (r *residency) unread(g *groups, k *codegen.Kernel, store int) bool {
 	return k.Bufs[buf].Kind == codegen.Row
 }
 
-// held is the state of a row in registers: of each run of a thread its place, and
-// what its accesses have.
+// held is the state of a row in registers: what the accesses of each run have.
+// Places are computed where they are needed, since addresses would take more
+// registers than elements.
+//
+// Run r of rank i is number i + r*ranks of the row. What a warp does not have it
+// does not compute.
 type held struct {
 	*residency
-	at, live []asm.Reg
-	addr     [][]asm.Reg
-	vals     []map[int][]asm.Reg // per run: of a load or store
+	share share
+	vals  []map[int][]asm.Reg // per run: of a load or store
+	begun []map[int]loaded    // per run: loads of the phase that have been emitted
 }
 
-// hold finds the runs of the thread: run r of rank i is number i + r*ranks of the
-// row.
 func (g *groupCode) hold() {
-	b, l := g.body, &g.inner[0]
 	h := g.held
-	h.at, h.live, h.addr, h.vals = nil, nil, nil, nil
-	outer := b.addr
-	end := b.Op(b.index(), "selp."+b.index().Bits(), b.size(l.extent, 1, func(f *frame) int64 { return l.length(f.nest) }), 0, g.live)
-	at := b.product(b.position(g.rank), g.width)
-	by := b.product(b.position(g.ranks), g.width)
-	all := used(g.n, 0, len(g.n.Insts))
-	for a := range all {
-		all[a] = all[a] && !outer[a].IsNone()
-	}
-	for r := range residentLanes / g.width {
-		if r > 0 {
-			at = b.ix("add", at, by)
-		}
-		h.at = append(h.at, at)
-		h.live = append(h.live, b.Op(asm.Pred, "setp.lt."+b.indexType(), at, end))
-		h.addr = append(h.addr, b.moved(outer, l, at, all))
-		h.vals = append(h.vals, map[int][]asm.Reg{})
+	h.share, h.vals, h.begun = g.rangeOf(0, g.width), nil, nil
+	for range residentLanes / g.width {
+		h.vals, h.begun = append(h.vals, map[int][]asm.Reg{}), append(h.begun, map[int]loaded{})
 	}
 }
 
@@ -154,60 +142,87 @@ func (g *groupCode) hold() {
 func (g *groupCode) loopHeld(w *walk) {
 	b, h := g.body, g.held
 	b.across(&g.inner[0], g.width)
-	b.runs = true
+	b.runs = g.width > 1
+	ahead := make([]bool, len(g.n.Insts))
+	first, then := make([]bool, len(g.n.Accs)), make([]bool, len(g.n.Accs))
 	for i := w.From; i < w.To; i++ {
-		for r := range h.at {
-			if in := &g.n.Insts[i]; in.Op == codegen.Load && g.ahead(w.Phase, i) {
-				b.enter(g, r)
-				h.vals[r][i] = g.loadHeld(i, in, r)
-			}
+		in := &g.n.Insts[i]
+		_, forwarded := h.forward[i]
+		switch {
+		case in.Op == codegen.Load && g.ahead(w.Phase, i):
+			ahead[i] = true
+			first[in.Acc] = first[in.Acc] || !forwarded
+		case in.Op == codegen.Load && !forwarded, in.Op == codegen.Store && !h.drop[i]:
+			then[in.Acc] = true
 		}
 	}
-	for r := range h.at {
-		b.enter(g, r)
+	g.heldRuns(first, func(r int, _ asm.Reg) {
 		for i := w.From; i < w.To; i++ {
-			in := &g.n.Insts[i]
-			switch have, ok := h.vals[r][i]; {
-			case ok:
-				b.vals[i] = have
-			case in.Op == codegen.Load:
-				b.vals[i] = g.loadHeld(i, in, r)
-				h.vals[r][i] = b.vals[i]
-			case in.Op == codegen.Store:
-				h.vals[r][i] = g.rounded(in)
-				if !h.drop[i] {
-					b.store(i, in)
-				}
-			default:
-				b.run(i, i+1)
+			if ahead[i] {
+				h.begun[r][i] = g.beginHeld(i, &g.n.Insts[i], r)
 			}
+		}
+	})
+	g.heldRuns(then, func(r int, live asm.Reg) {
+		for i := w.From; i < w.To; i++ {
+			g.visitHeld(i, r)
 		}
 		for i := range w.accs {
-			w.accs[i].takeIf(b, h.live[r])
+			w.accs[i].takeIf(b, live)
 		}
-	}
+	})
 	b.loadIf, b.storeIf = asm.Reg{}, asm.Reg{}
 	b.runs = false
 }
 
-// enter places the body at run r.
-func (b *body) enter(g *groupCode, r int) {
-	b.addr, b.pos[g.inner[0].last()] = g.held.addr[r], g.held.at[r]
-	b.loadIf, b.storeIf = g.held.live[r], g.held.live[r]
+// heldRuns emits code for every run, as far as the warp has runs.
+func (g *groupCode) heldRuns(uses []bool, emit func(r int, live asm.Reg)) {
+	b, l, s := g.body, &g.inner[0], g.held.share
+	base, done := b.addr, b.NewLabel()
+	for r := range g.held.vals {
+		at, low := b.copyOf(s.start), b.copyOf(s.low)
+		if r > 0 {
+			at, low = b.ix("mad.lo", s.by, r, at), b.ix("mad.lo", s.by, r, low)
+			g.leave(low, s, done)
+		}
+		live := b.Op(asm.Pred, "setp.lt."+b.indexType(), at, s.end) // rows are whole runs
+		g.enter(l, &run{at: at, live: live, addr: b.moved(base, l, at, uses)})
+		emit(r, live)
+	}
+	b.Place(done)
+	b.addr = base
 }
 
-// loadHeld is the value of a load in run r: one that is held, or loaded.
-func (g *groupCode) loadHeld(i int, in *codegen.Inst, r int) []asm.Reg {
+// visitHeld emits one instruction for a run.
+func (g *groupCode) visitHeld(i, r int) {
+	b, h, in := g.body, g.held, &g.n.Insts[i]
+	switch in.Op {
+	case codegen.Load:
+		begun := h.begun[r][i]
+		if begun == nil {
+			begun = g.beginHeld(i, in, r)
+		}
+		b.vals[i] = begun()
+		h.vals[r][i] = b.vals[i]
+	case codegen.Store:
+		h.vals[r][i] = g.rounded(in)
+		if !h.drop[i] {
+			b.store(i, in)
+		}
+	default:
+		b.run(i, i+1)
+	}
+}
+
+// beginHeld is the value of a load in run r: one that is held, or loaded.
+func (g *groupCode) beginHeld(i int, in *codegen.Inst, r int) loaded {
 	if j, ok := g.held.forward[i]; ok {
-		return g.held.vals[r][j]
+		return func() []asm.Reg { return g.held.vals[r][j] }
 	}
 	if !g.vary[i] && r > 0 { // the same for the whole row
-		return g.held.vals[0][i]
+		return func() []asm.Reg { return g.held.vals[0][i] }
 	}
-	if !g.vary[i] {
-		g.loadIf = g.live
-	}
-	return g.body.load(i, in)
+	return g.begin(i, in)
 }
 
 // ahead reports whether a load's value can be had in front of its whole phase.

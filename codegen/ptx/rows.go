@@ -128,6 +128,7 @@ func init() {
 		fastRows[c][kF32] = one(name)
 	}
 	fastRows[codegen.Exp][kF32] = fastExp
+	rows[codegen.Exp][kF32], rows[codegen.Erf][kF32] = exponential, errorFunction
 }
 
 func rounding(name string) row {

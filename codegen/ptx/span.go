@@ -2,15 +2,13 @@ package ptx
 
 import "jitc/codegen/ptx/asm"
 
-// span emits the body for a thread's share of a loop, the points from first to
-// first+step or the end: for all lanes at once if step, which Bind chooses, is
-// their number and all of them exist, else one by one. b.addr is that of first.
-func (b *body) span(l *loop, lanes int, first asm.Reg, end any, uses []bool, emit func()) {
+// span emits the body for a run of a loop that begins at first: for all lanes at
+// once if all of them lie in front of wholes, else one by one as far as the end.
+// b.addr is that of first.
+func (b *body) span(l *loop, lanes int, first asm.Reg, wholes, end any, uses []bool, emit func()) {
 	single, done := b.NewLabel(), b.NewLabel()
-	step := b.step()
-	past := b.ix("add", first, step)
-	b.EmitIf(b.Op(asm.Pred, "setp.ne."+b.indexType(), step, lanes), "bra", single)
-	b.EmitIf(b.Op(asm.Pred, "setp.gt."+b.indexType(), past, end), "bra", single)
+	past := b.ix("add", first, lanes)
+	b.EmitIf(b.Op(asm.Pred, "setp.gt."+b.indexType(), past, wholes), "bra", single)
 	b.across(l, lanes)
 	b.runs, b.pos[l.last()] = true, first
 	emit()
@@ -30,11 +28,6 @@ func (b *body) span(l *loop, lanes int, first asm.Reg, end any, uses []bool, emi
 	b.EmitIf(b.Op(asm.Pred, "setp.lt."+b.indexType(), i, last), "bra", head)
 	b.Place(done)
 	b.addr = base
-}
-
-// step is the number of points that a thread takes at a time.
-func (e *entry) step() asm.Reg {
-	return e.param(e.index(), "step", func(f *frame) int64 { return f.step })
 }
 
 // copyOf is a position that may be changed.

@@ -58,3 +58,19 @@ func TestLaunchesHaveTexts(t *testing.T) {
 	assert.Greater(t, len(entries), 3)
 	assert.Greater(t, len(used), 1)
 }
+
+// An entry for accesses that are not aligned is there only where sizes can make
+// them so: a lone entry can be assembled before there are sizes.
+func TestEntriesOfPoints(t *testing.T) {
+	bias := `func @bias(%x: f32[N,C], %b: f32[C]) -> f32[N,C] {
+  %0: f32[N,C] = broadcast(%b) {axes=[1]}
+  %1: f32[N,C] = add(%x, %0)
+  return %1
+}`
+	for src, want := range map[string]int{
+		bias: 2, strings.ReplaceAll(bias, "C]", "768]"): 1, strings.ReplaceAll(bias, "C]", "767]"): 1,
+		"func @add(%x: f32[N,C], %y: f32[N,C]) -> f32[N,C] {\n  %0: f32[N,C] = add(%x, %y)\n  return %0\n}": 1,
+	} {
+		assert.Len(t, compiled(t, lowered(t, src), a100, Options{}).Texts, want, src)
+	}
+}

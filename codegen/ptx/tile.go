@@ -8,8 +8,9 @@ import (
 )
 
 // tiles is the schedule of a nest without inner axes that reads across the order
-// in which it writes: a block takes a square of the last loop, v, and of the loop
-// q along which those reads are contiguous, and turns it in shared memory.
+// in which it writes: a block takes squares of the last loop, v, and of the loop q
+// along which those reads are contiguous, and turns them in shared memory. Several
+// squares, one behind the other along v, keep more loads under way.
 //
 //	            lane -> q                          lane -> v
 //	warp -> v   load, store tile[v][q]   barrier   warp -> q   tile[v][q], body, store
@@ -22,6 +23,7 @@ type tiles struct {
 	outer   []loop
 	q       int   // of outer
 	turned  []int // loads that go through a tile
+	squares int   // of a block
 	strided *points
 }
 
@@ -30,6 +32,9 @@ const (
 	tileThreads = 256
 	tileRows    = tileThreads / tileSide // rows that a block moves at a time
 	tileLeast   = 16                     // extents below it leave most of a tile empty
+	tileLoads   = 32                     // bytes of loads that a thread has under way
+	mostSquares = 4
+	tileInsts   = 200 // that a body may have, copied for all squares or rows
 )
 
 // tiles is the schedule for a nest, nil where it does not suit.
@@ -46,6 +51,7 @@ func (c *compiler) tiles(step int, n *codegen.Nest) *tiles {
 	if small {
 		return nil
 	}
+	t.squares = t.squaresOf(c.kernel)
 	t.e = c.entry(c.name(step, ""), tileThreads, n)
 	t.emit()
 	if !known {
@@ -101,6 +107,23 @@ func cellBytes(k kind) int { return max(kinds[k].size, 4) }
 
 func tileBytes(k kind) int { return tileSide * (tileSide + 1) * cellBytes(k) }
 
+// squaresOf is how many squares a block turns.
+func (t *tiles) squaresOf(k *codegen.Kernel) int {
+	memory, shared := 0, 0
+	for _, i := range t.turned {
+		memory += tileSide / tileRows * k.Bufs[t.n.Accs[t.n.Insts[i].Acc].Buf].DType.Size()
+		shared += tileBytes(kindOf(t.n.Insts[i].Type))
+	}
+	n := max(1, min(mostSquares, tileLoads/memory, smallShared/shared))
+	if c := t.v().constant(); c >= 0 {
+		n = min(n, int(ceilDiv(c, tileSide)))
+	}
+	for n > 1 && n*len(t.n.Insts) > tileInsts {
+		n /= 2
+	}
+	return n
+}
+
 func (t *tiles) emit() {
 	e, b := t.e, t.e.body()
 	tid := e.Op(asm.B32, "mov.u32", "%tid.x")
@@ -110,11 +133,22 @@ func (t *tiles) emit() {
 	}
 	firstV, firstQ := t.decompose(b)
 	for j, i := range t.turned {
-		e.Shared(fmt.Sprint("tile", j), tileBytes(kindOf(t.n.Insts[i].Type)), 8)
+		e.Shared(fmt.Sprint("tile", j), t.squares*tileBytes(kindOf(t.n.Insts[i].Type)), 8)
 	}
 	t.read(b, lane, warp, firstV, firstQ)
 	e.Emit("bar.sync", 0)
 	t.write(b, lane, warp, firstV, firstQ)
+}
+
+// side is the extent of a block along a loop.
+func (t *tiles) side(l *loop) int64 {
+	switch l {
+	case t.v():
+		return tileSide * int64(t.squares)
+	case &t.outer[t.q]:
+		return tileSide
+	}
+	return 1
 }
 
 // decompose splits the block's number into a tile along v, a tile along q, and
@@ -131,21 +165,16 @@ func (t *tiles) decompose(b *body) (firstV, firstQ asm.Reg) {
 	}
 	for _, i := range order {
 		l, at := &t.outer[i], asm.Reg{}
-		count, key := func(f *frame) int64 { return l.length(f.nest) }, "count "+l.extent.Key()
-		tiled := i == t.q || l == t.v()
-		known := l.constant()
-		if tiled {
-			count, key = func(f *frame) int64 { return ceilDiv(l.length(f.nest), tileSide) }, "tiles "+l.extent.Key()
-			if known >= 0 {
-				known = ceilDiv(known, tileSide)
-			}
+		side, known := t.side(l), l.constant()
+		if known >= 0 {
+			known = ceilDiv(known, side)
 		}
-		rest, at = e.quotient(rest, key, known, count)
+		rest, at = e.quotient(rest, fmt.Sprint("count of ", side, " ", l.extent.Key()), known, func(f *frame) int64 { return ceilDiv(l.length(f.nest), side) })
 		switch {
 		case l == t.v():
-			firstV = e.product(at, tileSide)
-		case tiled:
-			firstQ = e.product(at, tileSide)
+			firstV = e.product(at, side)
+		case i == t.q:
+			firstQ = e.product(at, side)
 		default:
 			b.pos[l.last()] = at
 			b.addr = b.moved(b.addr, l, at, all)
@@ -165,27 +194,28 @@ func (t *tiles) read(b *body, lane, warp, firstV, firstQ asm.Reg) {
 	e, outer := t.e, b.addr
 	q := e.ix("add", firstQ, e.position(lane))
 	inQ := t.inside(&t.outer[t.q], q)
-	vals := make([][]asm.Reg, len(t.turned))
+	vals := make([][]loaded, len(t.turned))
 	uses := make([]bool, len(t.n.Accs))
 	for _, i := range t.turned {
 		uses[t.n.Insts[i].Acc] = true
 	}
 	across := b.moved(outer, &t.outer[t.q], q, uses)
 	v := e.ix("add", firstV, e.position(warp))
-	for r := range tileSide / tileRows {
+	for r := range t.squares * tileSide / tileRows {
 		if r > 0 {
 			v = e.ix("add", v, tileRows)
 		}
 		b.addr = b.moved(across, t.v(), v, uses)
 		b.loadIf = e.Op(asm.Pred, "and.pred", inQ, t.inside(t.v(), v))
 		for j, i := range t.turned {
-			vals[j] = append(vals[j], b.load(i, &t.n.Insts[i])[0])
+			vals[j] = append(vals[j], b.begin(i, &t.n.Insts[i]))
 		}
 	}
 	for j, i := range t.turned {
 		k := kindOf(t.n.Insts[i].Type)
 		at := t.cell(j, k, warp, lane)
-		for r, v := range vals[j] {
+		for r, begun := range vals[j] {
+			v := begun()[0]
 			if k == kBool {
 				v = e.Op(asm.B32, "selp.b32", 1, 0, v)
 			}
@@ -203,45 +233,103 @@ func (t *tiles) cell(j int, k kind, row, col asm.Reg) asm.Reg {
 	return e.Op(asm.B32, "mad.lo.u32", i, cellBytes(k), base)
 }
 
-// write runs the body over the square, warps along q.
+// tilePoint is a point of a thread: where it is, and where its tiles' elements are.
+type tilePoint struct {
+	v, q asm.Reg
+	live asm.Reg
+	addr []asm.Reg
+	row  int // behind that of the cells
+	nth  int // square
+	have map[int]loaded
+}
+
+// write runs the body over the squares, warps along q: row by row, or, where the
+// body is short, over all rows at once.
 func (t *tiles) write(b *body, lane, warp, firstV, firstQ asm.Reg) {
 	e, outer := t.e, b.addr
-	v := e.ix("add", firstV, e.position(lane))
-	inV := t.inside(t.v(), v)
 	uses := used(t.n, 0, len(t.n.Insts))
-	along := b.moved(outer, t.v(), v, uses)
-	q := e.copyOf(e.ix("add", firstQ, e.position(warp)))
-	cells := make([]asm.Reg, len(t.turned))
-	b.given = map[int]func() []asm.Reg{}
-	for j, i := range t.turned {
-		k := kindOf(t.n.Insts[i].Type)
-		cells[j] = t.cell(j, k, lane, warp)
-		b.given[i] = func() []asm.Reg { return []asm.Reg{t.take(k, cells[j])} }
+	columns := make([]tilePoint, t.squares)
+	v := e.ix("add", firstV, e.position(lane))
+	for s := range columns {
+		if s > 0 {
+			v = e.ix("add", v, tileSide)
+		}
+		columns[s] = tilePoint{v: v, live: t.inside(t.v(), v), addr: b.moved(outer, t.v(), v, uses), nth: s}
 	}
-	left := e.Op(asm.B32, "mov.u32", tileSide/tileRows)
+	cells := make([]asm.Reg, len(t.turned))
+	for j, i := range t.turned {
+		cells[j] = t.cell(j, kindOf(t.n.Insts[i].Type), lane, warp)
+	}
+	q := e.copyOf(e.ix("add", firstQ, e.position(warp)))
+	const rows = tileSide / tileRows
+	if rows*t.squares*len(t.n.Insts) <= tileInsts {
+		t.points(b, columns, cells, q, rows, uses)
+		return
+	}
+	left := e.Op(asm.B32, "mov.u32", rows)
 	head := e.NewLabel()
 	e.Place(head)
-	b.pos[t.v().last()], b.pos[t.outer[t.q].last()] = v, q
-	b.addr = b.moved(along, &t.outer[t.q], q, uses)
-	live := e.Op(asm.Pred, "and.pred", inV, t.inside(&t.outer[t.q], q))
-	b.loadIf, b.storeIf = live, live
-	for _, p := range t.n.Phases {
-		b.run(p.From, p.To)
-	}
+	t.points(b, columns, cells, q, 1, uses)
 	e.Set(q, "add."+e.indexType(), q, tileRows)
 	for j, i := range t.turned {
 		e.Set(cells[j], "add.u32", cells[j], tileRows*cellBytes(kindOf(t.n.Insts[i].Type)))
 	}
 	e.Set(left, "sub.u32", left, 1)
-	e.EmitIf(e.Op(asm.Pred, "setp.gt.u32", left, 0), "bra", head)
+	e.EmitIf(e.Op(asm.Pred, "setp.gt.u32", left, 0), "bra.uni", head)
+}
+
+// points emits the body for some rows of all squares: loads that can go first do.
+func (t *tiles) points(b *body, columns []tilePoint, cells []asm.Reg, q asm.Reg, rows int, uses []bool) {
+	var all []tilePoint
+	for r := range rows {
+		if r > 0 {
+			q = t.e.ix("add", q, tileRows)
+		}
+		inQ := t.inside(&t.outer[t.q], q)
+		for _, p := range columns {
+			p.q, p.row = q, r
+			p.live = t.e.Op(asm.Pred, "and.pred", p.live, inQ)
+			p.addr = b.moved(p.addr, &t.outer[t.q], q, uses)
+			all = append(all, p)
+		}
+	}
+	for i := range all {
+		p := &all[i]
+		t.enter(b, p, cells)
+		p.have = map[int]loaded{}
+		for j := range t.n.Insts {
+			if in := &t.n.Insts[j]; in.Op == codegen.Load && b.given[j] == nil && early(t.n, 0, len(t.n.Insts), j) {
+				p.have[j] = b.begin(j, in)
+			}
+		}
+	}
+	for i := range all {
+		t.enter(b, &all[i], cells)
+		b.have = all[i].have
+		for _, p := range t.n.Phases {
+			b.run(p.From, p.To)
+		}
+	}
+}
+
+// enter places the body at a point.
+func (t *tiles) enter(b *body, p *tilePoint, cells []asm.Reg) {
+	b.pos[t.v().last()], b.pos[t.outer[t.q].last()] = p.v, p.q
+	b.addr, b.loadIf, b.storeIf = p.addr, p.live, p.live
+	b.given = map[int]func() []asm.Reg{}
+	for j, i := range t.turned {
+		k := kindOf(t.n.Insts[i].Type)
+		at := asm.At(cells[j], p.nth*tileBytes(k)+p.row*tileRows*cellBytes(k))
+		b.given[i] = func() []asm.Reg { return []asm.Reg{t.take(k, at)} }
+	}
 }
 
 // take reads an element of a tile.
-func (t *tiles) take(k kind, at asm.Reg) asm.Reg {
+func (t *tiles) take(k kind, at asm.Addr) asm.Reg {
 	if k == kBool {
-		return t.e.Op(asm.Pred, "setp.ne.u32", t.e.Op(asm.B32, "ld.shared.b32", asm.At(at, 0)), 0)
+		return t.e.Op(asm.Pred, "setp.ne.u32", t.e.Op(asm.B32, "ld.shared.b32", at), 0)
 	}
-	return t.e.Op(k.class(), "ld.shared."+k.bits(), asm.At(at, 0))
+	return t.e.Op(k.class(), "ld.shared."+k.bits(), at)
 }
 
 func (t *tiles) bind(b *binding, step int) ([]Launch, error) {
@@ -255,11 +343,7 @@ func (t *tiles) bind(b *binding, step int) ([]Launch, error) {
 	}
 	blocks := int64(1)
 	for i := range t.outer {
-		if n := t.outer[i].length(f.nest); i == t.q || i == len(t.outer)-1 {
-			blocks *= ceilDiv(n, tileSide)
-		} else {
-			blocks *= n
-		}
+		blocks *= ceilDiv(t.outer[i].length(f.nest), t.side(&t.outer[i]))
 	}
 	l := Launch{Block: [3]uint32{tileThreads, 1, 1}}
 	if err := f.grid(&l, t.e, blocks); err != nil {

@@ -16,6 +16,9 @@ type walk struct {
 func (g *groupCode) loop(p *codegen.Phase) {
 	b := g.body
 	w := &walk{Phase: p, uses: used(g.n, p.From, p.To)}
+	for a := range w.uses {
+		w.uses[a] = w.uses[a] && !b.addr[a].IsNone()
+	}
 	for _, r := range p.Reduce {
 		w.accs = append(w.accs, g.accumulator(r, g.width))
 	}
@@ -42,132 +45,242 @@ func (g *groupCode) visit(w *walk) {
 	}
 }
 
-// level emits the inner loops from the i-th on.
+// level emits the inner loops from the i-th on; all but the last are serial, or
+// shared out by points.
 func (g *groupCode) level(i int, w *walk) {
-	if i == len(g.inner) {
-		g.visit(w)
+	b, l := g.body, &g.inner[i]
+	if i == len(g.inner)-1 {
+		g.lastLevel(i, w)
 		return
 	}
-	b, l := g.body, &g.inner[i]
-	var end any = b.size(l.extent, 1, func(f *frame) int64 { return l.length(f.nest) })
-	if i == 0 {
-		end = b.Op(b.index(), "selp."+b.index().Bits(), end, 0, g.live)
-	}
-	var start, by any = 0, 1
-	if i == g.split {
-		start, by = g.share()
-		start, end = g.part(start, end)
-	}
-	at := b.copyOf(start)
-	if copies := g.copies(i, w); copies > 1 {
-		g.unrolled(i, w, at, by, end, copies)
-	}
+	r := g.rangeOf(i, 1)
+	at := b.copyOf(r.start)
 	head, done := b.NewLabel(), b.NewLabel()
 	b.Place(head)
-	b.EmitIf(b.Op(asm.Pred, "setp.ge."+b.indexType(), at, end), "bra", done)
+	b.EmitIf(b.Op(asm.Pred, "setp.ge."+b.indexType(), at, r.end), "bra", done)
 	base := b.addr
 	b.pos[l.last()] = at
 	b.addr = b.moved(base, l, at, w.uses)
-	if i == g.split && g.width > 1 {
-		b.span(l, g.width, at, end, w.uses, func() { g.visit(w) })
-	} else {
-		b.across(l, 1)
-		b.runs = false
-		g.level(i+1, w)
-	}
+	b.across(l, 1)
+	b.runs = false
+	g.level(i+1, w)
 	b.addr = base
-	b.Set(at, "add."+b.indexType(), at, by)
+	b.Set(at, "add."+b.indexType(), at, r.by)
 	b.Emit("bra", head)
 	b.Place(done)
 }
 
-// share is a rank's first position in the split loop, and the step to its next.
-func (g *groupCode) share() (start, by any) {
-	b := g.body
-	rank, ranks := b.position(g.rank), b.position(g.ranks)
-	if g.width > 1 {
-		return b.product(rank, b.step()), b.product(ranks, b.step())
+// share is the part of a loop that a thread walks: from start by by to end. Its
+// warp, none of whose lanes is in front of low, has nothing left from last on.
+type share struct{ start, by, end, low, last any }
+
+// rangeOf is the thread's share of the i-th inner loop, in runs of some width.
+func (g *groupCode) rangeOf(i, width int) share {
+	b, l := g.body, &g.inner[i]
+	s := share{start: 0, by: width, low: 0}
+	s.last = b.size(l.extent, 1, func(f *frame) int64 { return l.length(f.nest) })
+	s.end = s.last
+	if i == 0 {
+		s.end = b.Op(b.index(), "selp."+b.index().Bits(), s.end, 0, g.live)
 	}
-	return rank, ranks
+	if i != g.split {
+		return s
+	}
+	s.start, s.by = b.product(b.position(g.rank), width), b.product(b.position(g.ranks), width)
+	s.low = b.product(b.position(g.low), width)
+	if g.role == partial {
+		first, past := g.part(s.last)
+		s.start, s.low = b.ix("add", s.start, first), b.ix("add", s.low, first)
+		s.end, s.last = b.ix("min", s.end, past), past
+	}
+	return s
 }
 
-// A thread of a column loads an element at a time: several steps of its loop are
-// under way at once, or memory would be waited for.
+// lastLevel emits the innermost loop: several runs at a time, loads of all of them
+// first, so that they are under way together. A warp walks it in step: lanes whose
+// run is past the end, or not complete, do nothing.
+//
+//	rank 0  run 0   run 2   run 4   run 6 ...       ranks 2, copies 2
+//	rank 1  run 1   run 3   run 5   run 7 ...
+//	        at      at+by | next time
+//
+// The points behind the last complete run are shared out one by one.
+func (g *groupCode) lastLevel(i int, w *walk) {
+	b, l, width := g.body, &g.inner[i], 1
+	if i == g.split {
+		width = g.width
+	}
+	s := g.rangeOf(i, width)
+	at, low := b.copyOf(s.start), b.copyOf(s.low)
+	head, next, done := b.NewLabel(), b.NewLabel(), b.NewLabel()
+	b.Place(head)
+	g.leave(low, s, done)
+	runs := []run{g.runAt(at, width, s)}
+	if i > 0 && i != g.split {
+		runs[0].live = asm.Reg{} // always
+	}
+	for range g.copies(i, width, w) - 1 {
+		prev := runs[len(runs)-1]
+		runs = append(runs, g.runAt(b.ix("add", prev.at, s.by), width, s))
+	}
+	base := b.addr
+	b.across(l, width)
+	b.runs = width > 1
+	for c := range runs {
+		runs[c].addr = b.moved(base, l, runs[c].at, w.uses)
+		runs[c].early = g.loadEarly(l, w, &runs[c])
+	}
+	for c := range runs {
+		if c > 0 {
+			g.leave(b.ix("add", low, g.times(s.by, c)), s, next)
+		}
+		b.have = runs[c].early
+		g.visitIf(l, w, &runs[c])
+	}
+	b.Place(next)
+	b.have, b.addr = nil, base
+	b.loadIf, b.storeIf = asm.Reg{}, asm.Reg{}
+	b.Set(at, "add."+b.indexType(), at, g.times(s.by, len(runs)))
+	b.Set(low, "add."+b.indexType(), low, g.times(s.by, len(runs)))
+	b.Emit("bra.uni", head)
+	b.Place(done)
+	if width > 1 && !g.c.facts.Divides(int64(width), l.extent) {
+		g.rest(l, width, s, w)
+	}
+}
+
+// run is one of the runs that a thread has under way.
+type run struct {
+	at    asm.Reg
+	live  asm.Reg
+	addr  []asm.Reg
+	early map[int]loaded
+}
+
+// runAt is the run at a position: is it complete?
+func (g *groupCode) runAt(at asm.Reg, width int, s share) run {
+	b := g.body
+	r := run{at: at}
+	if width == 1 {
+		r.live = b.Op(asm.Pred, "setp.lt."+b.indexType(), at, s.end)
+	} else {
+		r.live = b.Op(asm.Pred, "setp.le."+b.indexType(), b.ix("add", at, width), s.end)
+	}
+	return r
+}
+
+// times is n steps as an operand.
+func (g *groupCode) times(step any, n int) any {
+	if c, ok := step.(int); ok {
+		return c * n
+	}
+	return g.body.product(step.(asm.Reg), n)
+}
+
+// leave jumps where a warp has nothing left.
+func (g *groupCode) leave(low asm.Reg, s share, to asm.Label) {
+	b := g.body
+	b.EmitIf(b.Op(asm.Pred, "setp.ge."+b.indexType(), low, s.last), "bra.uni", to)
+}
+
+// enter places the body at a run.
+func (g *groupCode) enter(l *loop, r *run) {
+	b := g.body
+	b.addr, b.pos[l.last()] = r.addr, r.at
+	b.loadIf, b.storeIf = r.live, r.live
+}
+
+// loadEarly emits the loads of a run that can precede the phase.
+func (g *groupCode) loadEarly(l *loop, w *walk, r *run) map[int]loaded {
+	out := map[int]loaded{}
+	for j := w.From; j < w.To; j++ {
+		if in := &g.n.Insts[j]; in.Op == codegen.Load && g.given[j] == nil && g.early(w.Phase, j) {
+			g.enter(l, r)
+			out[j] = g.begin(j, in)
+		}
+	}
+	return out
+}
+
+// visitIf emits the phase's body for a run, if it is live.
+func (g *groupCode) visitIf(l *loop, w *walk, r *run) {
+	g.enter(l, r)
+	g.body.run(w.From, w.To)
+	for i := range w.accs {
+		w.accs[i].takeIf(g.body, r.live)
+	}
+}
+
+// rest emits the loop over the points behind the last complete run.
+func (g *groupCode) rest(l *loop, width int, s share, w *walk) {
+	b := g.body
+	over := b.Op(b.index(), "and."+b.index().Bits(), s.end, width-1)
+	at := b.copyOf(b.ix("add", b.ix("sub", s.end, over), b.position(g.rank)))
+	head, done := b.NewLabel(), b.NewLabel()
+	b.Place(head)
+	b.EmitIf(b.Op(asm.Pred, "setp.ge."+b.indexType(), at, s.end), "bra", done)
+	base := b.addr
+	b.across(l, 1)
+	b.runs = false
+	b.pos[l.last()], b.addr = at, b.moved(base, l, at, w.uses)
+	g.visit(w)
+	b.addr = base
+	b.Set(at, "add."+b.indexType(), at, b.position(g.ranks))
+	b.Emit("bra", head)
+	b.Place(done)
+}
+
+// Bytes that a thread has under way per access.
 const (
-	columnBytes    = 16 // under way per access
-	maxCopies      = 8
-	maxCopiedInsts = 300
+	columnBytes    = 32
+	rowBytes       = 32
+	maxCopies      = 16
+	maxCopiedInsts = 600
+	manyCopies     = 8 // more than these only of a body of
+	fewInsts       = 4
+	wideCopies     = 2
 )
 
-// copies is how many steps of an inner loop are done at once.
-func (g *groupCode) copies(i int, w *walk) int {
-	if !g.columns || i != len(g.inner)-1 {
-		return 1
+// copies is how many runs of an innermost loop are done at once.
+func (g *groupCode) copies(i, width int, w *walk) int {
+	size, bytes := 0, rowBytes
+	if g.columns {
+		bytes = columnBytes
 	}
-	size := 0
 	for j := w.From; j < w.To; j++ {
-		if in := &g.n.Insts[j]; in.Op == codegen.Load && g.early(w.Phase, j) && g.moves(in.Acc) {
+		if in := &g.n.Insts[j]; in.Op == codegen.Load && g.given[j] == nil && g.early(w.Phase, j) && g.moves(in.Acc) {
 			size = max(size, g.c.kernel.Bufs[g.n.Accs[in.Acc].Buf].DType.Size())
 		}
 	}
 	if size == 0 {
 		return 1
 	}
-	copies := min(columnBytes/size, maxCopies)
-	for copies > 1 && copies*(w.To-w.From) > maxCopiedInsts {
+	copies := max(1, min(bytes/(size*width), maxCopies))
+	if w.To-w.From > fewInsts {
+		copies = min(copies, manyCopies)
+	}
+	if size == 8 { // which takes registers twice
+		copies = min(copies, wideCopies)
+	}
+	for copies > 1 && copies*width*(w.To-w.From) > maxCopiedInsts {
 		copies /= 2
 	}
-	if n := g.inner[i].constant(); n >= 0 && n < int64(copies) {
-		return 1
+	if n := g.inner[i].constant(); n >= 0 {
+		copies = max(1, min(copies, int(n)/width))
 	}
 	return copies
 }
 
-// unrolled emits a loop over copies steps at a time, loads first; the steps that
-// are left over are the plain loop's behind it.
-func (g *groupCode) unrolled(i int, w *walk, at asm.Reg, by, end any, copies int) {
-	b, l := g.body, &g.inner[i]
-	head, done := b.NewLabel(), b.NewLabel()
-	b.Place(head)
-	pos := []asm.Reg{at}
-	for len(pos) < copies {
-		pos = append(pos, b.ix("add", pos[len(pos)-1], by))
-	}
-	b.EmitIf(b.Op(asm.Pred, "setp.ge."+b.indexType(), pos[copies-1], end), "bra", done)
-	b.across(l, 1)
-	b.runs = false
-	base := b.addr
-	addr := make([][]asm.Reg, copies)
-	early := make([]map[int][]asm.Reg, copies)
-	for c := range pos {
-		addr[c], early[c] = b.moved(base, l, pos[c], w.uses), map[int][]asm.Reg{}
-	}
-	for j := w.From; j < w.To; j++ {
-		for c := range pos {
-			if in := &g.n.Insts[j]; in.Op == codegen.Load && g.early(w.Phase, j) {
-				b.addr, b.pos[l.last()] = addr[c], pos[c]
-				early[c][j] = b.load(j, in)
-			}
-		}
-	}
-	for c := range pos {
-		b.addr, b.pos[l.last()], b.have = addr[c], pos[c], early[c]
-		g.visit(w)
-	}
-	b.addr, b.have = base, nil
-	b.Set(at, "add."+b.indexType(), pos[copies-1], by)
-	b.Emit("bra", head)
-	b.Place(done)
-}
-
 // early reports whether a load can precede its whole phase: nothing that it needs
 // is made there, and nothing in front of it stores to its buffer.
-func (g *groupCode) early(p *codegen.Phase, i int) bool {
+func (g *groupCode) early(p *codegen.Phase, i int) bool { return early(g.n, p.From, p.To, i) }
+
+func early(n *codegen.Nest, from, to, i int) bool {
 	ok := true
-	g.n.Operands(i, func(v codegen.Val) { ok = ok && int(v) < p.From })
-	for j := p.From; j < p.To; j++ {
-		in := &g.n.Insts[j]
-		ok = ok && (in.Op != codegen.Store || g.n.Accs[in.Acc].Buf != g.n.Accs[g.n.Insts[i].Acc].Buf)
+	n.Operands(i, func(v codegen.Val) { ok = ok && int(v) < from })
+	for j := from; j < to; j++ {
+		in := &n.Insts[j]
+		ok = ok && (in.Op != codegen.Store || n.Accs[in.Acc].Buf != n.Accs[n.Insts[i].Acc].Buf)
 	}
 	return ok
 }

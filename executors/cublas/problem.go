@@ -76,7 +76,8 @@ func (p *product) problem(at places, fast bool) (*call, error) {
 }
 
 // addBias has the bias added, which is one of the rows: of the columns of a row-major
-// result.
+// result. The library can be told how the matrices are aligned, but not how a bias is,
+// and has kernels that fault where it is aligned to less than 16 bytes.
 func (p *product) addBias(c *call, at *executors.Strided) error {
 	if p.bias == nil {
 		return nil
@@ -84,7 +85,9 @@ func (p *product) addBias(c *call, at *executors.Strided) error {
 	if c.a != rhs || at.Shape[0] > 1 && at.Strides[0] != 1 {
 		return errNotForLibrary
 	}
-	c.Bias = alignmentAt(at.Offset * p.out.Size())
+	if c.Bias = alignmentAt(at.Offset * p.out.Size()); c.Bias < alignment {
+		return errNotForLibrary
+	}
 	return nil
 }
 

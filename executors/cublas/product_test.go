@@ -89,12 +89,18 @@ var layoutCases = []struct {
   %0: f32[2,3,7] = linear(%x, %w, %b)
   return %0
 }`, transA: true, a: matrix(11, 7, 11), b: matrix(11, 6, 11), d: matrix(7, 6, 7), bias: 16},
-	{name: "a layer with a part of a bias", text: `func @f(%x: f32[5,11], %w: f32[11,7], %b: f32[3,7]) -> f32[5,7] {
+	{name: "a layer with a part of a bias", text: `func @f(%x: f32[5,11], %w: f32[11,8], %b: f32[3,8]) -> f32[5,8] {
+  %0: f32[1,8] = slice(%b) {limits=[3, 8], starts=[2, 0]}
+  %1: f32[8] = reshape(%0)
+  %2: f32[5,8] = linear(%x, %w, %1) {transposed=false}
+  return %2
+}`, a: matrix(8, 11, 8), b: matrix(11, 5, 11), d: matrix(8, 5, 8), bias: 16},
+	{name: "a bias at no multiple of 16 bytes", text: `func @f(%x: f32[5,11], %w: f32[11,7], %b: f32[3,7]) -> f32[5,7] {
   %0: f32[1,7] = slice(%b) {limits=[3, 7], starts=[2, 0]}
   %1: f32[7] = reshape(%0)
   %2: f32[5,7] = linear(%x, %w, %1) {transposed=false}
   return %2
-}`, a: matrix(7, 11, 7), b: matrix(11, 5, 11), d: matrix(7, 5, 7), bias: 8},
+}`},
 
 	{name: "a bias of a result stored as its transpose", text: `func @f(%x: f32[5,11], %w: f32[7,11], %b: f32[7]) -> f32[7,5] {
   %0: f32[5,7] = linear(%x, %w, %b)

@@ -173,11 +173,17 @@ func (a attended) buffers(sizes map[string]int64) (out []buffer, err error) {
 // attend adds the template's launches to a plan.
 func (a attended) attend(p *ptx.Plan, plan *attention.Plan, o *attentionOperands) {
 	scratch := int64(reserve(p, plan.Scratch))
+	zeros := int64(p.Zeros)
+	p.Zeros += plan.Counters
 	for _, l := range plan.Launches {
 		x := ptx.Launch{Entry: l.Entry, Grid: l.Grid, Block: l.Block, Shared: l.Shared, Params: l.Params}
 		for _, at := range l.Pointers {
 			to := ptx.Pointer{Buf: ptx.Scratch, Offset: scratch}
-			if at.Operand != attention.Scratch {
+			switch at.Operand {
+			case attention.Scratch:
+			case attention.Counters:
+				to = ptx.Pointer{Buf: ptx.Zeros, Offset: zeros}
+			default:
 				to = o.at(at.Operand)
 			}
 			x.Pointers = append(x.Pointers, ptx.Pointer{At: at.At, Buf: to.Buf, Offset: to.Offset + at.Offset})

@@ -26,6 +26,7 @@ type batch struct {
 	q        *queue
 	launches []*launch
 	nodes    []node
+	counters []*counters // of each launch, kept as long as the batch; nil: it has none
 	label    string
 
 	mu       sync.Mutex // Recorded may be asked while a run is in progress
@@ -81,6 +82,7 @@ func (b *batch) order(after [][]int) error {
 		return fmt.Errorf("%s: an order of %d launches for a batch of %d", b.q.name, len(after), len(b.launches))
 	}
 	ends := make([][]int, len(b.launches)) // nodes to wait for to wait for the launch
+	b.counters = make([]*counters, len(b.launches))
 	for i, l := range b.launches {
 		waits := []int{i - 1}
 		if after != nil {
@@ -94,18 +96,33 @@ func (b *batch) order(after [][]int) error {
 			}
 			ends[i] = append(ends[i], ends[w]...)
 		}
+		if err := b.count(i); err != nil {
+			return err
+		}
 		slices.Sort(ends[i])
 		ends[i] = slices.Compact(ends[i])
 		for j := range l.entries {
 			e := &l.entries[j]
 			n := node{of: e, launch: i, after: ends[i], config: e.config}
 			n.config.Params = slices.Clone(e.config.Params)
+			b.counters[i].fill(e, n.config.Params)
 			n.mapped = make([]driver.Ptr, len(e.maps))
 			b.nodes = append(b.nodes, n)
 			ends[i] = []int{len(b.nodes) - 1}
 		}
 	}
 	return nil
+}
+
+// count finds the counters of launch i: its own, or, where it occurs for a second time,
+// others, since nothing need order the two.
+func (b *batch) count(i int) (err error) {
+	l := b.launches[i]
+	b.counters[i] = l.own
+	if l.own != nil && slices.Contains(b.launches[:i], l) {
+		b.counters[i], err = b.q.newCounters(l.zeros)
+	}
+	return err
 }
 
 // refuse says why a batch is not recorded, before it has run.

@@ -24,3 +24,6 @@ func ReadEnvironment() (Options, error) {
 
 // Retired is how much a queue has to destroy.
 func Retired(q executors.Queue) int { return q.(*queue).retired.len() }
+
+// IsSticky reports whether an error is of a fault that ends a context.
+func IsSticky(err error) bool { return isSticky(err) }

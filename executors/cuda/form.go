@@ -23,6 +23,7 @@ type form struct {
 // code is an entry's text on its way to the device.
 type code struct {
 	text     string       // PTX
+	offsets  []int        // of the entry's parameters, in its packed block
 	assemble func() image // once
 
 	mu      sync.Mutex
@@ -35,7 +36,11 @@ type code struct {
 func newForm(k *kernel, p planner, texts []ptx.Text) *form {
 	f := &form{planner: p, texts: texts, codes: make(map[string]*code, len(texts))}
 	for _, t := range texts {
-		c := &code{text: t.PTX}
+		offsets, err := driver.Offsets(t.PTX, t.Entry)
+		if err != nil {
+			panic("BUG: cuda: " + err.Error())
+		}
+		c := &code{text: t.PTX, offsets: offsets}
 		c.assemble = sync.OnceValue(func() image {
 			im := k.executor.assemble(k.machine, c.text)
 			c.mu.Lock()

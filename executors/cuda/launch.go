@@ -3,6 +3,7 @@ package cuda
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -18,6 +19,8 @@ type launch struct {
 	q       *queue
 	buffers []buffer // of the caller
 	scratch int      // bytes
+	zeros   int      // bytes of counters
+	own     *counters
 	entries []entry
 	wide    bool
 	updates *int      // as of planned
@@ -30,7 +33,8 @@ type entry struct {
 	function driver.Function
 	work     func(s driver.Stream, at Addresses) error // in place of the function: see Work
 	config   driver.LaunchConfig                       // its Params are a template
-	pointers []ptx.Pointer
+	pointers []ptx.Pointer                             // to the memory of a run
+	zeros    []ptx.Pointer                             // to counters
 	maps     []ptx.Map
 	label    string
 }
@@ -51,10 +55,16 @@ func newLaunch(k *kernel, f *form, p *planned, wide bool) (*launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &launch{k: k, q: q, buffers: p.buffers, scratch: p.Scratch, wide: wide, updates: p.updates}
+	l := &launch{k: k, q: q, buffers: p.buffers, scratch: p.Scratch, zeros: p.Zeros, wide: wide, updates: p.updates}
 	f.assemble(chosen(p.Launches))
 	if err := l.resolve(f, p.Launches); err != nil {
 		return nil, err
+	}
+	if l.own, err = q.newCounters(l.zeros); err != nil {
+		return nil, fmt.Errorf("counters of kernel @%s: %w", k.name, err)
+	}
+	for i := range l.entries {
+		l.own.fill(&l.entries[i], l.entries[i].config.Params)
 	}
 	l.runs.New = func() any { return newRun(l.entries) }
 	return l, nil
@@ -75,8 +85,9 @@ func (l *launch) resolve(f *form, launches []ptx.Launch) error {
 		if err != nil {
 			return fmt.Errorf("entry %s: %w", x.Entry, err)
 		}
-		l.entries = append(l.entries, entry{program: p, function: function, pointers: x.Pointers, maps: x.Maps,
-			config: driver.LaunchConfig{Grid: x.Grid, Block: x.Block, Shared: x.Shared, Params: x.Params},
+		pointers, zeros := counted(x.Pointers)
+		l.entries = append(l.entries, entry{program: p, function: function, pointers: pointers, zeros: zeros, maps: x.Maps,
+			config: driver.LaunchConfig{Grid: x.Grid, Block: x.Block, Shared: x.Shared, Params: slices.Clone(x.Params)},
 			label:  fmt.Sprintf("entry %s of @%s", x.Entry, l.k.name)})
 	}
 	return nil

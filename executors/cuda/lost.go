@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,19 +45,29 @@ func (q *queue) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *driver.Error
-	if errors.As(err, &e) && e.Sticky() {
+	if isSticky(err) {
 		q.lost.CompareAndSwap(nil, &LostError{Device: q.name, At: q.recent.String(), First: err})
 		return q.lost.Load()
 	}
 	return fmt.Errorf("%s: %w", q.name, err)
 }
 
-// isOutOfMemory reports whether the driver had too little memory.
-func isOutOfMemory(err error) bool {
-	var e *driver.Error
-	return errors.As(err, &e) && e.Code == driver.OutOfMemory
+// isSticky reports whether any of the errors that err is made of ends the context:
+// the one that a call failed with first may not tell.
+func isSticky(err error) bool {
+	switch e := err.(type) {
+	case *driver.Error:
+		return e.Sticky()
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), isSticky)
+	case interface{ Unwrap() error }:
+		return isSticky(e.Unwrap())
+	}
+	return false
 }
+
+// isOutOfMemory reports whether the driver had too little memory.
+func isOutOfMemory(err error) bool { return errors.Is(err, &driver.Error{Code: driver.OutOfMemory}) }
 
 // recent remembers what was launched and has not been waited for, the last few, for
 // the message about a fault: the driver tells of it at some later call.

@@ -174,7 +174,11 @@ func (q *queue) giveBack() error {
 		return err
 	}
 	errs := []error{err, q.libraries.close(q), q.memory.close(), q.small.close(q), q.up.close(q), q.lanes.close(q)}
-	return errors.Join(append(errs, q.api.SyncStream(q.stream), q.api.DestroyStream(q.stream))...)
+	errs = append(errs, q.api.SyncStream(q.stream), q.api.DestroyStream(q.stream))
+	if q.m.pools { // which outlives the stream, and a context that others have too
+		errs = append(errs, q.api.TrimPool(q.m.dev, 0))
+	}
+	return errors.Join(errs...)
 }
 
 // address is the address of device memory; nothing has none.

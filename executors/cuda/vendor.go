@@ -97,14 +97,17 @@ func (w *Work) entry() entry {
 	return e
 }
 
-// Within calls f with the device's context current on the goroutine's thread. What f
-// returns is returned, marked with the device's name, or the *LostError of a device
-// that turned out to be lost.
+// Within calls f with the device's context current on the goroutine's thread, and while
+// no library's work is captured: there are libraries that cannot be asked anything then.
+// What f returns is returned, marked with the device's name, or the *LostError of a
+// device that turned out to be lost. f must not run batches.
 func (e *Executor) Within(f func() error) error {
 	q, err := e.open()
 	if err != nil {
 		return err
 	}
+	q.libraries.capture.Lock()
+	defer q.libraries.capture.Unlock()
 	if err := q.enter(); err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (e *Executor) Version() (int, error) {
 type libraries struct {
 	mu      sync.Mutex
 	kept    []io.Closer
-	capture sync.Mutex    // one capture at a time
+	capture sync.Mutex    // one capture or call of Within at a time
 	stream  driver.Stream // for captures: nothing runs on it; 0 until it is needed
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -391,4 +392,29 @@ func TestConcurrentCaptures(t *testing.T) {
 		s.run(t)
 		require.NoError(t, s.b.Recorded())
 	}
+}
+
+// Libraries are asked nothing while work is captured, by other goroutines either.
+func TestWithinWaitsForCaptures(t *testing.T) {
+	e, d := newExecutor(t, fake.Config{}, cuda.Options{})
+	s := newShared(t, e, d)
+	var asked sync.WaitGroup
+	var first sync.Once
+	entered := make(chan struct{})
+	s.more = func(driver.Ptr) int {
+		first.Do(func() {
+			asked.Go(func() {
+				assert.NoError(t, e.Within(func() error { close(entered); return nil }))
+			})
+			select {
+			case <-entered:
+				assert.Fail(t, "entered during a capture")
+			case <-time.After(20 * time.Millisecond):
+			}
+		})
+		return 0
+	}
+	s.run(t)
+	asked.Wait()
+	require.NoError(t, s.b.Recorded())
 }

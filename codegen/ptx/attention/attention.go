@@ -16,8 +16,9 @@
 //	           keys ->                    tile   a block's queries x keys in one step
 //	queries   | 0 | 1 | 2 | 3 |           split  a range of tiles; where there are fewer
 //	   |      |   split 0 | 1 |                  blocks than the device has room for, the
-//	   v                                         keys are divided among blocks, and a
-//	                                             second launch combines their results
+//	   v                                         keys are divided among blocks, and the
+//	                                             last of them, or a second launch,
+//	                                             combines their results
 //
 // The backward pass, EmitBackward and BindBackward, computes probabilities again.
 //

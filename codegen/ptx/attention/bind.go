@@ -8,7 +8,8 @@ import (
 // Operand is a buffer that a launch takes.
 type Operand uint8
 
-// The operands. Scratch is the plan's temporary memory.
+// The operands. Scratch is the plan's temporary memory; Counters are Plan.Counters
+// bytes that are zero before a run, and zero again behind it.
 const (
 	Q Operand = iota
 	K
@@ -17,6 +18,7 @@ const (
 	O
 	Stats // f32[lead..., queries], contiguous
 	Scratch
+	Counters
 )
 
 // Plan is the launches of a problem at concrete sizes, in order: each sees all
@@ -24,6 +26,7 @@ const (
 type Plan struct {
 	Launches []Launch
 	Scratch  int // bytes of temporaries, at a multiple of 16
+	Counters int // bytes, at a multiple of 4; runs under way at the same time must not share them
 }
 
 // Launch is one launch of an entry.
@@ -46,6 +49,11 @@ type Pointer struct {
 // Bind plans the launches of the entries that Emit makes of the problem for the
 // architecture, at concrete sizes, on a device of that many multiprocessors.
 func Bind(p Problem, arch int, s Sizes, multiprocessors int) (*Plan, error) {
+	return bind(p, arch, s, multiprocessors, (*binding).joins)
+}
+
+// bind is Bind with a choice of where splits are combined.
+func bind(p Problem, arch int, s Sizes, multiprocessors int, joins func(*binding) bool) (*Plan, error) {
 	if err := Supported(p, arch); err != nil {
 		return nil, err
 	}
@@ -74,7 +82,7 @@ func Bind(p Problem, arch int, s Sizes, multiprocessors int) (*Plan, error) {
 		return nil, fmt.Errorf("attention: sizes: expected fewer than 2**31 tiles of queries, got %d leading indices of %d queries", lead, f.Queries)
 	}
 	b.split(room * multiprocessors)
-	return b.plan(entry), nil
+	return b.plan(entry, b.splits > 1 && entry == EntryFew && joins(&b)), nil
 }
 
 // Rooms are the blocks of an entry that a multiprocessor works on at a time, about.
@@ -106,8 +114,8 @@ func (b *binding) split(blocks int) {
 	b.splits = max(divUp(keyTiles, b.perSplit), 1)
 }
 
-// plan makes the launches.
-func (b *binding) plan(entry string) *Plan {
+// plan makes the launches. joins says that the last block of a tile combines its splits.
+func (b *binding) plan(entry string, joins bool) *Plan {
 	plan := &Plan{}
 	block := b.params()
 	pointers := b.pointers(block)
@@ -118,13 +126,17 @@ func (b *binding) plan(entry string) *Plan {
 		plan.Scratch = int(sums) + 8*rows
 		pointers = append(pointers, Pointer{block.place("part"), Scratch, 0}, Pointer{block.place("sums"), Scratch, sums})
 	}
+	if joins {
+		plan.Counters = counterBytes * b.lead * b.queryTiles
+		pointers = append(pointers, Pointer{block.place("count"), Counters, 0})
+	}
 	launch := Launch{
 		Entry: entry, Grid: [3]uint32{uint32(b.lead * b.queryTiles), uint32(b.splits), 1},
 		Block: [3]uint32{uint32(b.t.threads()), 1, 1}, Shared: uint32(b.p.layout(b.t).bytes),
 		Params: block.bytes, Pointers: pointers,
 	}
 	plan.Launches = append(plan.Launches, launch)
-	if b.splits > 1 {
+	if b.splits > 1 && !joins {
 		launch.Entry, launch.Shared = EntryCombine, 0
 		launch.Grid = [3]uint32{uint32(divUp(b.lead*b.s.Queries, combineWarps)), 1, 1}
 		launch.Block = [3]uint32{32 * combineWarps, 1, 1}

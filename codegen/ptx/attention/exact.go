@@ -83,7 +83,7 @@ func (f *exactForward) state(warpRow asm.Reg) {
 		cols: f.b.keys, factor: f.factor,
 	}
 	f.store = &store{
-		gen: f.gen, b: f.b, col: f.Op(asm.B32, "shl.b32", f.lane, 2), maxCol: 60, offsets: multiples(len(f.vAt), 64),
+		gen: f.gen, b: f.b, joins: f.joins(), col: f.Op(asm.B32, "shl.b32", f.lane, 2), maxCol: 60, offsets: multiples(len(f.vAt), 64),
 		writer: f.Op(asm.Pred, "setp.eq.u32", f.lane, 0),
 	}
 }

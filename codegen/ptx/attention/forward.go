@@ -31,6 +31,14 @@ func (f *forward) copiers(shared asm.Reg) {
 	f.v = f.copier(f.t.keys, p.ValueDim, l.valueCols, l.valueRow, f.operand("v", lead), f.long("vrow"), f.add(shared, l.v))
 }
 
+// joins is the tile of the entry whose last blocks combine splits.
+func (f *forward) joins() *tile {
+	if f.Name == EntryFew {
+		return &f.t
+	}
+	return nil
+}
+
 // maskOperand is the address of the mask, none without one.
 func (f *forward) maskOperand() (mask asm.Reg) {
 	if f.p.Mask != NoMask {

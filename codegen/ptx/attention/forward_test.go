@@ -253,8 +253,14 @@ func TestSplitKeys(t *testing.T) {
 				e := newExample(p, nil, n[0], n[1], uint64(i))
 				plan, err := Bind(p, testArch, e.s, testMultiprocessors)
 				require.NoError(t, err)
-				require.Equal(t, 2, len(plan.Launches))
-				assert.Equal(t, EntryCombine, plan.Launches[1].Entry)
+				if n[0] == 1 {
+					assert.Equal(t, 1, len(plan.Launches))
+					assert.Equal(t, counterBytes, plan.Counters)
+				} else {
+					require.Equal(t, 2, len(plan.Launches))
+					assert.Equal(t, EntryCombine, plan.Launches[1].Entry)
+					assert.Zero(t, plan.Counters)
+				}
 				assert.Greater(t, plan.Launches[0].Grid[1], uint32(1))
 				e.check(t, sim.Options{})
 				first := slices.Clone(e.o.values)

@@ -137,6 +137,8 @@ type example struct {
 	q, k, v, o *array
 	mask       *array
 	stats      *array
+	joins      func(*binding) bool
+	runs       int // of the plan; 0 is 1
 }
 
 // drawn are distributions of elements.
@@ -156,7 +158,7 @@ func newExample(p Problem, lead []int, queries, keys int, seed uint64) *example 
 
 func stridedExample(p Problem, s Sizes, seed uint64) *example {
 	r := rand.New(rand.NewPCG(seed, 1))
-	e := &example{p: p, arch: testArch, s: s}
+	e := &example{p: p, arch: testArch, s: s, joins: (*binding).joins}
 	e.q = newArray(p.DType, s.Lead, s.Queries, p.HeadDim, s.Q, normal(r, 1))
 	e.k = newArray(p.DType, s.Lead, s.Keys, p.HeadDim, s.K, normal(r, 1))
 	e.v = newArray(p.DType, s.Lead, s.Keys, p.ValueDim, s.V, normal(r, 1))
@@ -173,10 +175,10 @@ func stridedExample(p Problem, s Sizes, seed uint64) *example {
 
 const testArch, testMultiprocessors = 80, 4
 
-// run binds and runs the example; it returns what the launches did.
+// run binds and runs the example; it returns what the launches of the last run did.
 func (e *example) run(t *testing.T, o sim.Options) []sim.Stats {
 	t.Helper()
-	plan, err := Bind(e.p, e.arch, e.s, testMultiprocessors)
+	plan, err := bind(e.p, e.arch, e.s, testMultiprocessors, e.joins)
 	require.NoError(t, err)
 	mem, next := sim.NewMemory(), uint64(0x7f0000000000)
 	place := func(bytes int) uint64 {
@@ -187,7 +189,8 @@ func (e *example) run(t *testing.T, o sim.Options) []sim.Stats {
 		next += uint64(roundUp(bytes, 256) + 4096)
 		return at
 	}
-	addresses := map[Operand]uint64{Scratch: place(plan.Scratch)}
+	addresses := map[Operand]uint64{Scratch: place(plan.Scratch), Counters: place(plan.Counters)}
+	require.NoError(t, mem.Fill(addresses[Counters], 0, plan.Counters))
 	for which, a := range map[Operand]*array{Q: e.q, K: e.k, V: e.v, Mask: e.mask, O: e.o, Stats: e.stats} {
 		if a != nil {
 			addresses[which] = place(a.bytes())
@@ -197,11 +200,17 @@ func (e *example) run(t *testing.T, o sim.Options) []sim.Stats {
 		}
 	}
 	var stats []sim.Stats
-	for _, l := range plan.Launches {
-		st, err := launch(moduleOf(t, e.p, e.arch), mem, l, addresses, o)
-		require.NoError(t, err)
-		stats = append(stats, st)
+	for range max(1, e.runs) {
+		stats = stats[:0]
+		for _, l := range plan.Launches {
+			st, err := launch(moduleOf(t, e.p, e.arch), mem, l, addresses, o)
+			require.NoError(t, err)
+			stats = append(stats, st)
+		}
 	}
+	counters := make([]byte, plan.Counters)
+	require.NoError(t, mem.Read(addresses[Counters], counters))
+	require.Equal(t, make([]byte, plan.Counters), counters, "counters")
 	e.o.download(t, mem, addresses[O])
 	if e.p.Stats {
 		e.stats.download(t, mem, addresses[Stats])

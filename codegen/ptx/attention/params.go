@@ -12,7 +12,7 @@ import (
 type paramTable struct{ addresses, strides, sizes, factors []string }
 
 var forwardParams = paramTable{
-	addresses: []string{"q", "k", "v", "mask", "o", "stats", "part", "sums"},
+	addresses: []string{"q", "k", "v", "mask", "o", "stats", "part", "sums", "count"},
 	strides: []string{
 		"q0", "q1", "q2", "qrow", "k0", "k1", "k2", "krow", "v0", "v1", "v2", "vrow",
 		"mask0", "mask1", "mask2", "maskrow", "maskcol", "o0", "o1", "o2", "orow",

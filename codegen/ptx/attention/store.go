@@ -9,7 +9,8 @@ type result struct {
 	groups []asm.Vec
 }
 
-// store ends a block: it divides by the sums, or leaves all to the second launch.
+// store ends a block: it divides by the sums, or leaves all to the tile's last block or
+// the second launch.
 type store struct {
 	*gen
 	b       *position
@@ -17,6 +18,7 @@ type store struct {
 	maxCol  int
 	offsets []int
 	writer  asm.Reg // whether the thread writes what there is one of per row
+	joins   *tile   // whose last block may combine the splits; nil: none does
 }
 
 // rows stores them; sums are still those of single threads, lanes share a row.
@@ -37,6 +39,9 @@ func (s *store) rows(rs []result, lanes []int) {
 	s.Place(parts)
 	for _, r := range rs {
 		s.skipUnless(s.less(s.index(r.row), s.b.queries), func() { s.part(r) })
+	}
+	if s.joins != nil {
+		s.join(*s.joins)
 	}
 	s.Place(end)
 }

@@ -90,7 +90,7 @@ func (f *tensorForward) state(warpRow asm.Reg) {
 		cols: f.b.keys, factor: f.factor,
 	}
 	f.store = &store{
-		gen: f.gen, b: f.b, col: col, maxCol: 6, offsets: pairs(f.l.valueCols, 8),
+		gen: f.gen, b: f.b, joins: f.joins(), col: col, maxCol: 6, offsets: pairs(f.l.valueCols, 8),
 		writer: f.Op(asm.Pred, "setp.eq.u32", quad, 0),
 	}
 }

@@ -30,16 +30,18 @@ func Best(cs []Config, p Problem, s Sizes, sms int) (*Choice, error) {
 			continue
 		}
 		for _, splits := range splitCounts {
-			if pl.split(splits) && pl.cost(sms) < cost {
-				found := pl
-				best, cost = &found, pl.cost(sms)
+			for _, joined := range []bool{true, false} {
+				if pl.split(splits) && pl.join(joined) && pl.cost(sms) < cost {
+					found := pl
+					best, cost = &found, pl.cost(sms)
+				}
 			}
 		}
 	}
 	if best == nil {
 		return nil, fmt.Errorf("%w: %v: %d x %d x %d, batch %v, A %+v, B %+v", ErrSize, cs, s.M, s.N, s.K, s.Batch, s.A, s.B)
 	}
-	return best.choice(cs[0].Group), nil
+	return best.choice(cs[0].Group, sms), nil
 }
 
 // plan is a configuration at concrete sizes; p and s are those of the product that
@@ -51,6 +53,7 @@ type plan struct {
 	s           Sizes
 	m, n, k     int64 // tiles
 	splits, per int64
+	joined      bool // the last block of a tile adds its parts, not a second launch
 }
 
 func planOf(index int, c Config, p Problem, s Sizes) plan {
@@ -58,14 +61,18 @@ func planOf(index int, c Config, p Problem, s Sizes) plan {
 		p, s = p.swapped(), s.swapped()
 	}
 	ceil := func(n int64, d int) int64 { return (n + int64(d) - 1) / int64(d) }
-	return plan{index, c, p, s, ceil(s.M, c.BM), ceil(s.N, c.BN), ceil(s.K, c.BK), 1, 1}
+	return plan{index, c, p, s, ceil(s.M, c.BM), ceil(s.N, c.BN), ceil(s.K, c.BK), 1, 1, false}
 }
 
 // usable reports whether the operands may be loaded as the configuration does: by
-// whole chunks of 16 bytes, if not by element.
+// tensor maps, or by whole chunks of 16 bytes, if not by element.
 func (pl *plan) usable() bool {
-	if pl.c.Kind == FMA || pl.c.Kind == Skinny || pl.c.Scalar {
+	switch {
+	case pl.c.Kind == FMA || pl.c.Kind == Skinny || pl.c.Scalar:
 		return true
+	case pl.c.Kind == Bulk:
+		_, ok := pl.maps()
+		return ok
 	}
 	whole := func(o Operand, rows int64, size int, m Major) bool {
 		along := pl.s.K
@@ -110,6 +117,18 @@ func (pl *plan) split(n int64) bool {
 	return pl.per >= 2 && (pl.k+pl.per-1)/pl.per == n && sums <= maxPartials
 }
 
+// join has the parts added in the same launch, or not; false if that is not possible.
+func (pl *plan) join(joined bool) bool {
+	pl.joined = joined
+	return !joined || pl.splits > 1 && pl.c.Kind != Bulk && pl.partials() <= maxPartials
+}
+
+// partials is the number of sums that the blocks of a joined plan have room for.
+func (pl *plan) partials() int64 { return pl.splits * pl.tiles() * int64(pl.c.BM*pl.c.BN) }
+
+// tiles is the number of tiles of C, each of which a joined plan has a counter for.
+func (pl *plan) tiles() int64 { return pl.m * pl.n * pl.s.batches() }
+
 // vector is the parameter of that name, see params.
 func (pl *plan) vector() int64 {
 	v, n := int64(pl.p.vector()), int64(pl.p.vectorN())
@@ -130,17 +149,30 @@ func (pl *plan) vector() int64 {
 	return pl.s.K / v * v
 }
 
-// choice packs the launches.
-func (pl *plan) choice(group int) *Choice {
+// choice packs the launches, for a device of that many multiprocessors.
+func (pl *plan) choice(group, sms int) *Choice {
 	z := pl.s.batches()
 	ch := &Choice{Config: pl.index, Splits: int(pl.splits)}
-	l := launch{tilesM: pl.m, tilesN: pl.n, splits: pl.splits, per: pl.per, vector: pl.vector(), partM: pl.s.N, partN: 1}
-	ch.Main = pl.launch(pl.s, l, pl.m*pl.n*z*pl.splits, pl.c.Threads())
+	l := launch{tilesM: pl.m, tilesN: pl.n, splits: pl.splits, per: pl.per, vector: pl.vector(), partM: pl.s.N, partN: 1, joined: pl.joined}
+	blocks := pl.m * pl.n * z * pl.splits
+	if pl.c.Kind == Bulk { // they go on by themselves
+		blocks = min(blocks, int64(max(1, sms)))
+	}
+	ch.Main = pl.launch(pl.s, l, blocks, pl.c.Threads())
 	ch.Main.Shared = uint32(pl.c.Shared(pl.user()))
+	if pl.c.Kind == Bulk {
+		maps, _ := pl.maps()
+		ch.Main.addMaps(maps)
+	}
 	if pl.c.Swap {
 		ch.Main.Pointers[0].What, ch.Main.Pointers[1].What = OperandB, OperandA
 	}
-	if pl.splits > 1 && !pl.s.empty() {
+	switch {
+	case pl.splits <= 1 || pl.s.empty():
+	case pl.joined:
+		ch.Scratch = pl.partials() * int64(arithmetic[pl.p.Acc].bytes)
+		ch.Counters = pl.tiles() * counterBytes
+	default:
 		ch.Scratch = pl.splits * z * pl.s.M * pl.s.N * int64(arithmetic[pl.p.Acc].bytes)
 		s := pl.s
 		if pl.c.Swap {

@@ -25,6 +25,12 @@ var (
 		{Kind: Tensor, BM: 128, BN: 128, WM: 2, WN: 2, Stages: 3},
 		{Kind: Tensor, BM: 64, BN: 64, WM: 2, WN: 2, Stages: 4},
 	}
+	bulkConfigs = []Config{
+		{Kind: Bulk, BM: 128, BN: 256, WM: 8, WN: 1, Stages: 4},
+		{Kind: Bulk, BM: 128, BN: 128, WM: 8, WN: 1, Stages: 6},
+		{Kind: Bulk, BM: 128, BN: 128, WM: 8, WN: 1, Stages: 6, PingPong: true},
+		{Kind: Bulk, BM: 128, BN: 64, WM: 8, WN: 1, Stages: 8},
+	}
 	groupConfigs = []Config{
 		{Kind: WarpGroup, BM: 128, BN: 256, WM: 8, WN: 1, Stages: 4},
 		{Kind: WarpGroup, BM: 128, BN: 128, WM: 8, WN: 1, Stages: 3},
@@ -64,6 +70,9 @@ func Candidates(p Problem, arch int) []Config {
 			tables := tensorConfigs
 			if p.warpGroups(arch) {
 				tables = slices.Concat(groupConfigs, tensorConfigs[2:])
+				if p.Batch <= maxBulkBatch {
+					tables = slices.Concat(bulkConfigs, tables)
+				}
 			}
 			for _, c := range tables {
 				c.BK = rowBytes / p.A.Size()
@@ -87,21 +96,27 @@ func Candidates(p Problem, arch int) []Config {
 	c.Swap = true
 	cs = append(cs, c)
 	for i := range cs {
-		cs[i].Group = 4
+		if cs[i].Group = 4; cs[i].Kind == Bulk { // few warps: each has more on the way
+			cs[i].Group = 8
+		}
 	}
 	return cs
 }
 
 // Shared is the dynamic shared memory of a block in bytes: the stages of the loop,
-// and in the same place the staged sums of the end.
+// and in the same place the staged sums of the end. Those of Bulk lie behind the
+// stages, then barriers.
 func (c Config) Shared(p Problem) int {
 	if c.Swap {
 		p = p.swapped()
 	}
 	acc := arithmetic[p.Acc].bytes
 	staged := c.BM * c.stagingPitch() * acc
-	if c.Kind == Skinny {
+	switch c.Kind {
+	case Skinny:
 		return staged * c.WM
+	case Bulk:
+		return c.barriersAt(p) + (2*c.Stages+c.turns())*barrierBytes
 	}
 	return max(staged, c.Stages*c.stageBytes(p))
 }
@@ -119,6 +134,8 @@ func (c Config) stageBytes(p Problem) int {
 // suffice for: as many as threads have sums and fragments to spare for.
 func (c Config) minBlocks() int {
 	switch {
+	case c.Kind == Bulk:
+		return 1
 	case c.Kind == FMA || c.Kind == Skinny || c.BM*c.BN == 128*128:
 		return 2
 	case c.BM*c.BN > 128*128:

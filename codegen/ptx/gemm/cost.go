@@ -11,7 +11,8 @@ import (
 // estimates that order the candidates, from the peak rates of sm_80 and sm_90 (1024
 // multiply-adds of 16 bits, 128 of f32) and the traffic of shared memory per tile.
 // wgmma has a peak of 2048; at that rate a tile of 256 columns would read and fill
-// 128 bytes of shared memory per clock, all there is, one of 128 columns 160.
+// 128 bytes of shared memory per clock, all there is, one of 128 columns 160, one of
+// 64 columns 224.
 func (c Config) rate(p Problem) float64 {
 	switch {
 	case c.Kind == Skinny:
@@ -25,6 +26,12 @@ func (c Config) rate(p Problem) float64 {
 	}
 	r := 800.0
 	switch {
+	case c.Kind == Bulk && c.BN == 256:
+		r = 1750
+	case c.Kind == Bulk && c.BN == 128:
+		r = 1300
+	case c.Kind == Bulk:
+		r = 900
 	case c.Kind == WarpGroup && c.BN == 256:
 		r = 1600
 	case c.Kind == WarpGroup:
@@ -45,12 +52,15 @@ func (c Config) rate(p Problem) float64 {
 // The rest of the estimate, in clocks and bytes per clock of a multiprocessor.
 const (
 	clocksLaunch   = 2500     // of the second launch of a split product
+	clocksJoin     = 1500     // of two fences and an atomic, in place of it
+	clocksParts    = 600      // until partsAtOnce parts have come
 	clocksBlock    = 300      // before the first tile is there, and at the end
 	clocksTile     = 250      // least per tile of k of one block, by latency
 	bytesPerClock  = 24       // from the second-level cache
 	memoryPerClock = 13       // from memory, a share of the device's
 	exposed        = 1.0 / 16 // part of the work that does not overlap with what memory bounds
-	sumsPerClock   = 16       // through the epilogue
+	sumsPerClock   = 16       // to the epilogue
+	lanesPerClock  = 128      // of instructions, of the epilogue
 	resident       = 2048     // threads of a multiprocessor
 	skinnyTile     = 500      // clocksTile of Skinny
 	strideWaste    = 8        // sectors for few elements of each: A of the dot form, by m
@@ -67,9 +77,14 @@ func (pl *plan) cost(sms int) float64 {
 		a *= strideWaste
 	}
 	bytes := float64((a+b)*int64(pl.c.BK)) / bytesPerClock
-	block := max(macs, bytes)*float64(pl.per) + clocksBlock + float64(rows*cols)/sumsPerClock
+	block := max(macs, bytes)*float64(pl.per) + clocksBlock
+	end := float64(rows*cols)/sumsPerClock + pl.ending(rows*cols, pl.splits > 1)
 	blocks := float64(pl.m * pl.n * pl.s.batches() * pl.splits)
-	busy := math.Ceil(blocks/float64(sms)) * block
+	rounds := math.Ceil(blocks / float64(sms))
+	busy := rounds * (block + end)
+	if pl.c.PingPong { // half of the threads end a tile, while the others multiply
+		busy = rounds*max(block, block/2+end) + 2*end
+	}
 
 	latency := float64(clocksTile)
 	if pl.c.Kind == Skinny {
@@ -80,11 +95,26 @@ func (pl *plan) cost(sms int) float64 {
 	once := float64(pl.s.batches()*pl.s.K) * float64(pl.s.M*int64(pl.p.A.Size())+pl.s.N*int64(pl.p.B.Size()))
 	t := max(busy, waits)
 	t = max(t, once/(memoryPerClock*float64(sms))) + t*exposed
-	if pl.splits > 1 {
-		sums := float64(pl.s.M*pl.s.N*pl.s.batches()) * float64(pl.splits)
-		t += clocksLaunch + 2*4*sums/(bytesPerClock*float64(sms))
+	wait := clocksParts * math.Ceil(float64(pl.splits)/partsAtOnce)
+	switch sums := float64(pl.s.M*pl.s.N*pl.s.batches()) * float64(pl.splits); {
+	case pl.joined:
+		t += clocksJoin + 4*sums/(bytesPerClock*float64(sms))
+		tile := max(wait, 4*float64(rows*cols*pl.splits)/bytesPerClock) + pl.ending(rows*cols, false)
+		t += tile * math.Ceil(float64(pl.tiles())/float64(sms))
+	case pl.splits > 1:
+		t += clocksLaunch + wait + 2*4*sums/(bytesPerClock*float64(sms))
+		t += pl.ending(pl.s.M*pl.s.N*pl.s.batches(), false) / float64(sms)
 	}
 	return t
+}
+
+// ending is what the epilogue of so many elements takes a multiprocessor; of parts of
+// sums there is none.
+func (pl *plan) ending(elements int64, parts bool) float64 {
+	if parts {
+		return 0
+	}
+	return float64(elements) * float64(pl.p.Ending) / lanesPerClock
 }
 
 // user is the problem as the caller knows it.

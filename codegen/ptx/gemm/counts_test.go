@@ -176,8 +176,9 @@ func TestChoices(t *testing.T) {
 		require.NoError(t, err)
 		name := cs[ch.Config].String()
 		assert.Equal(t, c.want, name, "%+v", c.sh)
-		assert.Equal(t, c.split, ch.Sum != nil, "%+v: %d splits of %s", c.sh, ch.Splits, name)
-		assert.Equal(t, ch.Sum != nil, ch.Scratch > 0)
+		assert.Equal(t, c.split, ch.Splits > 1, "%+v: %d splits of %s", c.sh, ch.Splits, name)
+		assert.Equal(t, c.split, ch.Scratch > 0)
+		assert.Equal(t, c.split, (ch.Sum != nil) != (ch.Counters > 0), "one of them adds the parts")
 	}
 }
 

@@ -16,14 +16,29 @@ func Emit(k *asm.Kernel, c Config, p Problem, e Epilogue) (at int) {
 	}
 	em := &emitter{Kernel: k, c: c, p: p, epilogue: e, acc: arithmetic[p.Acc]}
 	k.Dynamic, k.MinCTAs = true, c.minBlocks()
-	em.par, at = declare(k, p.Batch)
-	em.place()
+	if c.Kind == Bulk {
+		at = em.declareMaps()
+		em.par, _ = declare(k, p.Batch)
+	} else {
+		em.par, at = declare(k, p.Batch)
+	}
+	em.thread()
 	templates[c.Kind](em)
 	return at
 }
 
 var templates = [...]func(*emitter){
-	Tensor: (*emitter).tensor, FMA: (*emitter).fma, Skinny: (*emitter).skinny, WarpGroup: (*emitter).warpGroup,
+	Tensor: placed((*emitter).tensor), FMA: placed((*emitter).fma), Skinny: placed((*emitter).skinny),
+	WarpGroup: placed((*emitter).warpGroup), Bulk: (*emitter).bulk,
+}
+
+// placed is a template whose blocks do one tile each, that of their number.
+func placed(template func(*emitter)) func(*emitter) {
+	return func(e *emitter) {
+		e.place(e.b32("mov.u32", "%ctaid.x"))
+		e.bases()
+		template(e)
+	}
 }
 
 // swapped is the epilogue for the transposed product.
@@ -62,7 +77,7 @@ type emitter struct {
 	lane     asm.Reg
 	warp     asm.Reg
 	a, b     side
-	batch    []asm.Reg // B32, this block's batch indices
+	batch    []asm.Reg // B32, the tile's batch indices
 	slab     asm.Reg   // B32, split * batches + batch
 	start    asm.Reg   // B32, first element of k to do
 	depth    asm.Reg   // B32, elements of k to do
@@ -109,23 +124,32 @@ func (e *emitter) zeros(n int) asm.Vec {
 
 // rasterRows is the number of rows of tiles that blocks go through column by
 // column, so that blocks that run together share operands in the second-level
-// cache.
-const rasterRows = 8
+// cache: a hundred or so cover about a square of C.
+func (c Config) rasterRows() int {
+	if c.BN > c.BM {
+		return 16
+	}
+	return 8
+}
 
-// place finds out what the block is to do. Blocks are numbered by split, batch,
-// band of rasterRows rows of tiles, column, row.
-func (e *emitter) place() {
+// thread finds out which thread this is.
+func (e *emitter) thread() {
 	e.shared = e.b32("mov.u32", asm.DynamicShared)
 	e.tid = e.b32("mov.u32", "%tid.x")
 	e.lane = e.b32("and.b32", e.tid, 31)
 	e.warp = e.b32("shr.u32", e.tid, 5)
+}
+
+// place finds out what is to be done for the tile of a number. Tiles are numbered by
+// split, batch, band of rows of tiles, column, row.
+func (e *emitter) place(number asm.Reg) {
 	p := &e.par
-	slab, t := e.divide(e.b32("mov.u32", "%ctaid.x"), e.b32("mul.lo.u32", p.tilesM, p.tilesN))
+	slab, t := e.divide(number, e.b32("mul.lo.u32", p.tilesM, p.tilesN))
 	e.slab = slab
 	split, z := e.divide(slab, p.batches)
-	band, t := e.divide(t, e.b32("mul.lo.u32", p.tilesN, rasterRows))
-	top := e.b32("mul.lo.u32", band, rasterRows)
-	tn, tm := e.divide(t, e.b32("min.u32", e.b32("sub.u32", p.tilesM, top), rasterRows))
+	band, t := e.divide(t, e.b32("mul.lo.u32", p.tilesN, e.c.rasterRows()))
+	top := e.b32("mul.lo.u32", band, e.c.rasterRows())
+	tn, tm := e.divide(t, e.b32("min.u32", e.b32("sub.u32", p.tilesM, top), e.c.rasterRows()))
 	tm = e.b32("add.u32", tm, top)
 
 	e.a = side{dtype: e.p.A, major: e.p.AContract, rows: e.c.BM, limit: p.m, base: p.a, mn: p.aMN, k: p.aK}
@@ -134,6 +158,11 @@ func (e *emitter) place() {
 	e.b.first = e.b32("mul.lo.u32", tn, e.c.BN)
 	e.batch = e.indices(z)
 	e.depthOf(split)
+}
+
+// bases finds the tile's operands.
+func (e *emitter) bases() {
+	p := &e.par
 	for i, s := range []*side{&e.a, &e.b} {
 		for j, index := range e.batch {
 			s.base = e.wide(index, p.batchStride[j][i], s.base)

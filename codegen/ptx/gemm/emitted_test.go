@@ -36,11 +36,18 @@ func entryName(i int) string { return fmt.Sprintf("config%d", i) }
 // module emits all candidates of a problem, and the entry that sums, and says where
 // the parameters of each begin.
 func module(p Problem, arch int) (m *asm.Module, cs []Config, at map[string]int) {
+	cs = Candidates(p, arch)
+	m, at = moduleOf(p, arch, cs)
+	return m, cs, at
+}
+
+// moduleOf is the module of some configurations.
+func moduleOf(p Problem, arch int, cs []Config) (m *asm.Module, at map[string]int) {
 	m = &asm.Module{Version: "7.8", Target: fmt.Sprintf("sm_%d", arch)}
 	if p.Wgmma {
 		m.Version, m.Target = "8.0", "sm_90a"
 	}
-	cs, at = Candidates(p, arch), map[string]int{}
+	at = map[string]int{}
 	for i, c := range cs {
 		k := asm.NewKernel(entryName(i), c.Threads())
 		at[k.Name] = Emit(k, c, p, storing(p))
@@ -49,7 +56,7 @@ func module(p Problem, arch int) (m *asm.Module, cs []Config, at map[string]int)
 	k := asm.NewKernel("sum", SumThreads)
 	at["sum"] = EmitSum(k, p, cs[0].Group, storing(p))
 	m.Kernels = append(m.Kernels, k)
-	return m, cs, at
+	return m, at
 }
 
 // problems are the combinations of operands that have code of their own, without

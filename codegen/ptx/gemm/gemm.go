@@ -3,24 +3,28 @@
 //
 //	Candidates(problem, arch)     configurations worth their code, for all sizes
 //	Emit(k, config, problem, e)   one entry per configuration
-//	EmitSum(k, problem, group, e) the entry that ends split products
+//	EmitSum(k, problem, group, e) the entry that ends split products which do not end themselves
 //	Best(configs, problem, sizes, sms)   at concrete sizes: which one, and its launches
 //
-// There are four templates, all of which walk k in tiles of Config.BK:
+// There are five templates, all of which walk k in tiles of Config.BK:
 //
 //	Tensor      a block per BM x BN tile of C; tiles of A and B in swizzled shared
 //	            memory, filled by asynchronous copies Stages-1 ahead; warps multiply
 //	            their part by mma.sync
 //	WarpGroup   the same by wgmma of sm_90a; only where Problem.Wgmma asks for it
+//	Bulk        the same, the tiles filled by bulk copies of one thread (TMA), in
+//	            persistent blocks, which go on to the next tile of C by themselves;
+//	            warp groups have half of a tile each, or take tiles in turn (ping-pong)
 //	FMA         the same in exact arithmetic: a thread owns 4 x 4 or 8 x 8 elements
 //	Skinny      few rows: operands straight from memory, k split over the warps
 //
 // and one end: the accumulators go through shared memory, so that every thread has
 // neighbours along n and the epilogue is emitted once. With the launch's splits > 1
-// a block computes only a part of k and stores its sums; a second entry adds those.
+// a block computes only a part of k and stores its sums; the last block of a tile adds
+// those, or a second entry where that is faster, or the template is Bulk.
 //
 // Invariants: sizes and strides are parameters, any sizes are right for any
-// configuration whose operands Best finds aligned; no address outside of the
+// configuration whose operands Best finds fit for it; no address outside of the
 // operands is read; the order of additions depends on the launch only, never on
 // timing; k = 0 gives zeros.
 //
@@ -70,9 +74,12 @@ type Problem struct {
 	Batch                int  // number of batch axes
 	TF32                 bool // f32 operands may be rounded to tf32, 10 mantissa bits
 	// Wgmma says that the target is sm_90a, language version 8.0 or later, and allows
-	// the WarpGroup template. It is assembled, and interpreted by package sim; it has
-	// never been timed.
+	// the WarpGroup and Bulk templates. They are assembled, and interpreted by package
+	// sim; they have never been timed.
 	Wgmma bool
+	// Ending is about how many instructions the epilogue takes per element. Code does
+	// not depend on it, but Best does.
+	Ending int
 }
 
 // Supported reports whether the templates take the problem.
@@ -105,17 +112,18 @@ const (
 	FMA
 	Skinny
 	WarpGroup
+	Bulk
 )
 
 // String is the template's name.
-func (k Kind) String() string { return [...]string{"tensor", "fma", "skinny", "wgmma"}[k] }
+func (k Kind) String() string { return [...]string{"tensor", "fma", "skinny", "wgmma", "tma"}[k] }
 
 // Config is a template with its sizes. Use those of Candidates; Group alone may be
 // changed.
 type Config struct {
 	Kind       Kind
 	BM, BN, BK int // tile of a block, in elements
-	WM, WN     int // warps along m and n; Skinny: WN is 1 and WM splits k
+	WM, WN     int // warps along m and n that multiply; Skinny: WN is 1 and WM splits k
 	Stages     int // of tiles in shared memory
 	// Scalar says that tiles are loaded element by element: slower, for operands
 	// that are not 16-byte aligned or not contiguous.
@@ -123,7 +131,11 @@ type Config struct {
 	// Swap says that the transposed product is computed, C^T = B^T A^T, for few
 	// columns. Epilogues do not see it, but their groups have one element.
 	Swap bool
-	// Group is the number of neighbours along n that an epilogue gets: 4, 2 or 1.
+	// PingPong says that the warp groups of Bulk take tiles in turn, each a whole one, so
+	// that one ends a tile while the other multiplies; if not, each has half of the rows.
+	PingPong bool
+	// Group is the number of neighbours along n that an epilogue gets: 4, 2 or 1, or
+	// 8 of Bulk.
 	// Smaller ones make shorter code of long epilogues, and narrower stores.
 	Group int
 }
@@ -137,11 +149,22 @@ func (c Config) String() string {
 	if c.Swap {
 		s += ", transposed"
 	}
+	if c.PingPong {
+		s += ", ping-pong"
+	}
 	return s
 }
 
 // Threads is the number of threads of a block.
-func (c Config) Threads() int { return 32 * c.WM * c.WN }
+func (c Config) Threads() int {
+	if c.Kind == Bulk {
+		return c.consumers() + groupThreads
+	}
+	return c.consumers()
+}
+
+// consumers is the number of threads that multiply, and end tiles.
+func (c Config) consumers() int { return 32 * c.WM * c.WN }
 
 // group is the number of neighbours along the second axis of the computed product.
 func (c Config) group() int {
@@ -155,7 +178,7 @@ func (c Config) group() int {
 type Element struct {
 	Batch []asm.Reg // B32, index along each batch axis
 	M, N  asm.Reg   // B32, row, and column of the first neighbour: a multiple of the group's size
-	// Acc are the sums (F32, F64, or B32 for I32), 1, 2 or 4 of them.
+	// Acc are the sums (F32, F64, or B32 for I32), 1, 2, 4 or 8 of them.
 	Acc []asm.Reg
 	// Live says of each whether it is an element of C. Where Live[i] is false so is
 	// every later one; Live[0] may be false.

@@ -10,6 +10,7 @@ import (
 // packs them in the same order.
 type params struct {
 	a, b, part   asm.Reg     // B64, addresses
+	count        asm.Reg     // B64, address of the counters; 0: a second launch adds parts
 	aMN, aK      asm.Reg     // B64, strides
 	bMN, bK      asm.Reg     // B64
 	batchStride  [][]asm.Reg // B64, per axis: of A, of B
@@ -28,7 +29,7 @@ func declare(k *asm.Kernel, batch int) (p params, at int) {
 	at = (k.ParamBytes() + 7) &^ 7
 	word := func(name string) asm.Reg { return k.Param(asm.B64, "g_"+name) }
 	half := func(name string) asm.Reg { return k.Param(asm.B32, "g_"+name) }
-	p.a, p.b, p.part = word("a"), word("b"), word("part")
+	p.a, p.b, p.part, p.count = word("a"), word("b"), word("part"), word("count")
 	p.aMN, p.aK, p.bMN, p.bK = word("amn"), word("ak"), word("bmn"), word("bk")
 	for i := range batch {
 		n := strconv.Itoa(i)
@@ -48,6 +49,7 @@ func declare(k *asm.Kernel, batch int) (p params, at int) {
 type launch struct {
 	tilesM, tilesN, splits, per, vector int64
 	partM, partN                        int64
+	joined                              bool
 }
 
 // params packs the parameter block of a product of operands with elements of
@@ -57,6 +59,7 @@ func (s Sizes) params(aBytes, bBytes int64, l launch) ([]byte, []Pointer) {
 	b.pointer(OperandA, s.A.Offset*aBytes)
 	b.pointer(OperandB, s.B.Offset*bBytes)
 	b.pointer(Scratch, 0)
+	b.pointer(Counters, 0)
 	b.word(s.A.MN * aBytes)
 	b.word(s.A.K * aBytes)
 	b.word(s.B.MN * bBytes)
@@ -71,8 +74,11 @@ func (s Sizes) params(aBytes, bBytes int64, l launch) ([]byte, []Pointer) {
 	for _, v := range []int64{s.M, s.N, s.K, l.tilesM, l.tilesN, s.batches(), l.splits, l.per, l.vector, l.partM, l.partN} {
 		b.half(v)
 	}
-	if l.splits <= 1 { // without scratch the pointer stays null
+	switch { // pointers to what there is not stay null
+	case l.splits <= 1:
 		b.pointers = b.pointers[:2]
+	case !l.joined:
+		b.pointers = b.pointers[:3]
 	}
 	return b.bytes, b.pointers
 }

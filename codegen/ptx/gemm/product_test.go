@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,9 +32,21 @@ var shapes = []shape{
 // small.
 func (sh shape) batches(p Problem) []int64 {
 	if sh.M*sh.N < 1000 {
-		return []int64{2, 2}[:p.Batch]
+		return []int64{2, 2, 1}[:p.Batch]
 	}
-	return []int64{1, 1}[:p.Batch]
+	return []int64{1, 1, 1}[:p.Batch]
+}
+
+// testSMs is the number of multiprocessors of tests: persistent blocks go on.
+const testSMs = 3
+
+// joined is only, the parts added in the same launch.
+func joined(t *testing.T, b *built, i int, s Sizes, splits int64) (ch *Choice, ok bool) {
+	pl := planOf(i, b.cs[i], b.p, s)
+	if !pl.usable() || !pl.split(splits) || !pl.join(true) {
+		return nil, false
+	}
+	return pl.choice(b.cs[0].Group, testSMs), true
 }
 
 // only is the choice of one configuration, split that many times.
@@ -44,7 +55,7 @@ func only(t *testing.T, b *built, i int, s Sizes, splits int64) (ch *Choice, ok 
 	if !pl.usable() || !pl.split(splits) {
 		return nil, false
 	}
-	return pl.choice(b.cs[0].Group), true
+	return pl.choice(b.cs[0].Group, testSMs), true
 }
 
 // parts are 1, and the greatest number of parts, of 2 and 3, that k can be split
@@ -65,7 +76,7 @@ func parts(b *built, i int, s Sizes) []int64 {
 // others are for.
 func slow(c Config, sh shape) bool {
 	tiles := (sh.M + int64(c.BM) - 1) / int64(c.BM) * ((sh.N + int64(c.BN) - 1) / int64(c.BN))
-	return tiles > 20 || c.Kind != Skinny && sh.K > 1000 || c.Kind != Tensor && c.Kind != WarpGroup && sh.M*sh.N*sh.K > 5e5
+	return tiles > 20 || c.Kind != Skinny && sh.K > 1000 || c.Kind != Tensor && c.Kind != WarpGroup && c.Kind != Bulk && sh.M*sh.N*sh.K > 5e5
 }
 
 // check runs each configuration that takes the sizes, unsplit and split, on whole
@@ -83,9 +94,19 @@ func check(t *testing.T, b *built, sh shape) {
 			if !ok || slow(c, sh) {
 				continue
 			}
-			got, _ := b.run(t, mem, ch, s, int64(i))
-			if !slices.Equal(want, got) {
-				require.Equal(t, want, got, "%s, %+v, %+v, %d splits", text(b.p), c, sh, splits)
+			same := func(ch *Choice) {
+				got, _ := b.run(t, mem, ch, s, int64(i))
+				require.Len(t, got, len(want))
+				for j := range want {
+					if want[j] != got[j] {
+						require.Fail(t, "another product", "%s, %+v, %+v, %d splits: element %d is %g, not %g", text(b.p), c, sh, splits, j, got[j], want[j])
+					}
+				}
+			}
+			same(ch)
+			if ch, ok := joined(t, b, i, s, splits); ok && s.M*s.N < 10000 {
+				same(ch)
+				_ = mem.Unmap(zeros) // of empty products there are none
 			}
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen/ptx/asm"
-	"jitc/ir/tensor"
 )
 
 var spilled = regexp.MustCompile(`(\d+) bytes spill stores`)
@@ -49,19 +48,21 @@ func TestAssembles(t *testing.T) {
 	}
 }
 
-// The warp-group template assembles, and its products are not serialised.
+// The templates for sm_90a assemble, their products are not serialised, and their
+// warp groups exchange registers.
 func TestWarpGroupAssembles(t *testing.T) {
-	for _, a := range []Major{KMajor, MNMajor} {
-		for _, b := range []Major{KMajor, MNMajor} {
-			p := Problem{A: tensor.BF16, B: tensor.BF16, Acc: tensor.F32, AContract: a, BContract: b, Wgmma: true}
-			m, cs, _ := module(p, 90)
-			require.Equal(t, WarpGroup, cs[0].Kind)
-			m.Version, m.Target = "8.0", "sm_90a"
-			out := assemble(t, m, text(p))
-			assert.NotContains(t, out, "serialized", text(p))
-			for _, s := range spilled.FindAllString(out, -1) {
-				assert.Equal(t, "0 bytes spill stores", s, fmt.Sprint(text(p), strings.TrimSpace(out)))
-			}
+	for _, p := range groupProblems() {
+		m, cs, _ := module(p, 90)
+		require.Equal(t, Bulk, cs[0].Kind)
+		require.Equal(t, WarpGroup, cs[len(bulkConfigs)].Kind)
+		m.Kernels = m.Kernels[:len(bulkConfigs)+len(groupConfigs)]
+		out := assemble(t, m, text(p))
+		assert.NotContains(t, out, "serialized", text(p))
+		assert.NotContains(t, out, "setmaxnreg", text(p))
+		spills := spilled.FindAllString(out, -1)
+		require.Len(t, spills, len(m.Kernels), out)
+		for _, s := range spills {
+			assert.Equal(t, "0 bytes spill stores", s, fmt.Sprint(text(p), strings.TrimSpace(out)))
 		}
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"jitc/codegen/ptx/asm"
 	"jitc/codegen/ptx/sim"
+	"jitc/codegen/ptx/tensormap"
 	"jitc/ir/tensor"
 )
 
@@ -158,6 +160,7 @@ const (
 	addrB   = 0x7100_0000_0000
 	addrOut = 0x7200_0000_0000
 	scratch = 0x7300_0000_0000
+	zeros   = 0x7400_0000_0000
 )
 
 // built is a parsed module of all candidates.
@@ -170,12 +173,32 @@ type built struct {
 }
 
 func build(t *testing.T, p Problem) *built {
-	arch := 80
+	return buildOf(t, p, Candidates(p, archOf(p)), nil)
+}
+
+// archOf is what a problem is emitted for.
+func archOf(p Problem) int {
 	if p.Wgmma {
-		arch = 90
+		return 90
 	}
-	m, cs, at := module(p, arch)
-	parsed, err := sim.Parse(m.String())
+	return 80
+}
+
+// buildKind is a parsed module of the candidates of a kind.
+func buildKind(t *testing.T, p Problem, kind Kind, edit func(string) string) *built {
+	cs := slices.DeleteFunc(Candidates(p, archOf(p)), func(c Config) bool { return c.Kind != kind })
+	require.NotEmpty(t, cs)
+	return buildOf(t, p, cs, edit)
+}
+
+// buildOf is a parsed module of configurations, whose text is as edit leaves it.
+func buildOf(t *testing.T, p Problem, cs []Config, edit func(string) string) *built {
+	m, at := moduleOf(p, archOf(p), cs)
+	code := m.String()
+	if edit != nil {
+		code = edit(code)
+	}
+	parsed, err := sim.Parse(code)
 	require.NoError(t, err, text(p))
 	b := &built{p, cs, at, map[string]*asm.Kernel{}, parsed}
 	for _, k := range m.Kernels {
@@ -189,11 +212,17 @@ func (b *built) params(name string, l Launch, s Sizes) []byte {
 	k := b.kernels[name]
 	p := make([]byte, k.ParamBytes())
 	copy(p[b.at[name]:], l.Params)
-	addr := map[What]uint64{OperandA: addrA, OperandB: addrB, Scratch: scratch}
+	addr := map[What]uint64{OperandA: addrA, OperandB: addrB, Scratch: scratch, Counters: zeros}
 	for _, q := range l.Pointers {
 		binary.LittleEndian.PutUint64(p[b.at[name]+q.At:], addr[q.What]+uint64(q.Offset))
 	}
 	size := int64(arithmetic[b.p.Acc].bytes)
+	for _, m := range l.Maps {
+		slot := p[b.at[name]+m.At:][:tensormap.Bytes]
+		if err := sim.EncodeTensorMap(slot, &m.Tensor, addr[m.What]+uint64(m.Offset)); err != nil {
+			panic(err)
+		}
+	}
 	value := map[string]int64{"out": addrOut, "out_n": size, "out_m": s.N * size}
 	stride := s.M * s.N * size
 	for i := len(s.Batch) - 1; i >= 0; i-- {
@@ -208,19 +237,29 @@ func (b *built) params(name string, l Launch, s Sizes) []byte {
 	return p
 }
 
-// run runs a choice, and returns the product less one and what was counted.
+// run runs a choice, and returns the product less one and what was counted. Counters,
+// which it maps if nobody has, must be zero again.
 func (b *built) run(t *testing.T, mem *sim.Memory, ch *Choice, s Sizes, seed int64) ([]float64, sim.Stats) {
 	size := arithmetic[b.p.Acc].bytes
 	n := int(s.M * s.N * s.batches())
 	require.NoError(t, mem.Map(addrOut, max(1, n)*size))
 	if ch.Scratch > 0 {
 		require.NoError(t, mem.Map(scratch, int(ch.Scratch)))
+		defer func() { require.NoError(t, mem.Unmap(scratch)) }()
+	}
+	counters := make([]byte, ch.Counters)
+	if ch.Counters > 0 && mem.Read(zeros, counters[:1]) != nil {
+		require.NoError(t, mem.Map(zeros, len(counters)))
+		require.NoError(t, mem.Fill(zeros, 0, len(counters)))
 	}
 	stats := b.launch(t, mem, entryName(ch.Config), ch.Main, s, seed)
 	if ch.Sum != nil {
 		more := b.launch(t, mem, "sum", *ch.Sum, s, seed)
 		stats.Add(more)
-		require.NoError(t, mem.Unmap(scratch))
+	}
+	if ch.Counters > 0 {
+		require.NoError(t, mem.Read(zeros, counters))
+		require.Equal(t, make([]byte, ch.Counters), counters, "counters")
 	}
 	raw := make([]byte, n*size)
 	if n > 0 {
@@ -235,16 +274,20 @@ func (b *built) run(t *testing.T, mem *sim.Memory, ch *Choice, s Sizes, seed int
 }
 
 func (b *built) launch(t *testing.T, mem *sim.Memory, name string, l Launch, s Sizes, seed int64) sim.Stats {
-	if l.Grid[0] == 0 {
-		return sim.Stats{}
-	}
-	triple := func(v [3]uint32) [3]int { return [3]int{int(v[0]), int(v[1]), int(v[2])} }
-	st, err := b.module.Run(mem, sim.Launch{
-		Entry: name, Grid: triple(l.Grid), Block: triple(l.Block),
-		Shared: int(l.Shared), Params: b.params(name, l, s),
-	}, sim.Options{Perturb: seed})
+	st, err := b.try(mem, name, l, s, seed)
 	require.NoError(t, err, "%s of %s at %+v", name, text(b.p), s)
 	return st
+}
+
+func (b *built) try(mem *sim.Memory, name string, l Launch, s Sizes, seed int64) (sim.Stats, error) {
+	if l.Grid[0] == 0 {
+		return sim.Stats{}, nil
+	}
+	triple := func(v [3]uint32) [3]int { return [3]int{int(v[0]), int(v[1]), int(v[2])} }
+	return b.module.Run(mem, sim.Launch{
+		Entry: name, Grid: triple(l.Grid), Block: triple(l.Block),
+		Shared: int(l.Shared), Params: b.params(name, l, s),
+	}, sim.Options{Perturb: seed, GlobalRaces: slices.ContainsFunc(l.Pointers, func(p Pointer) bool { return p.What == Scratch })})
 }
 
 // reference is the product in float64, and the sum of the absolute values of its

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"jitc/codegen/ptx/tensormap"
 )
 
 // ErrSize marks sizes that none of the emitted configurations takes: an extent beyond
@@ -58,10 +60,14 @@ type Pointer struct {
 type What uint8
 
 // The buffers of a launch. Scratch needs Choice.Scratch bytes, at a multiple of 16.
+// Counters are Choice.Counters bytes, at a multiple of 4, that are zero before the
+// launch, and zero again behind it. Launches under way at the same time must not share
+// them.
 const (
 	OperandA What = iota
 	OperandB
 	Scratch
+	Counters
 )
 
 // Launch is a launch of an entry.
@@ -72,15 +78,29 @@ type Launch struct {
 	// the offset on that it returned; At in Pointers counts from there too.
 	Params   []byte
 	Pointers []Pointer
+	Maps     []Map
+}
+
+// addMaps puts maps in front of the parameters.
+func (l *Launch) addMaps(maps []Map) {
+	l.Maps = maps
+	room := len(maps) * tensormap.Bytes
+	l.Params = append(make([]byte, room), l.Params...)
+	for i := range l.Pointers {
+		l.Pointers[i].At += room
+	}
 }
 
 // Choice is what to launch for a product at concrete sizes.
 type Choice struct {
 	Config  int     // index of the configuration
 	Main    Launch  // of its entry
-	Sum     *Launch // then of the entry that EmitSum made; nil where k is not split
+	Sum     *Launch // then of the entry that EmitSum made; nil where Main does it all
 	Scratch int64   // bytes
-	Splits  int
+	// Counters are bytes of zeros: not 0 where k is split, and the last block of each
+	// tile adds the parts.
+	Counters int64
+	Splits   int
 }
 
 // block packs parameters, those of 8 bytes first.

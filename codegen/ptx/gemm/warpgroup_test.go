@@ -3,6 +3,7 @@ package gemm
 import (
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,16 +30,6 @@ func groupProblems() []Problem {
 	return ps
 }
 
-// buildGroup builds the configurations of the warp-group template only.
-func buildGroup(t *testing.T, p Problem) *built {
-	b := build(t, p)
-	b.cs = b.cs[:len(groupConfigs)]
-	for _, c := range b.cs {
-		require.Equal(t, WarpGroup, c.Kind)
-	}
-	return b
-}
-
 // groupShapes are sizes around the tiles of the template, with more tiles of k than
 // there are stages.
 var groupShapes = []shape{
@@ -53,7 +44,7 @@ func TestWarpGroupProductsOfWholeNumbers(t *testing.T) {
 	for _, p := range groupProblems() {
 		t.Run(text(p), func(t *testing.T) {
 			t.Parallel()
-			b := buildGroup(t, p)
+			b := buildKind(t, p, WarpGroup, nil)
 			for _, sh := range slices.Concat(shapes, groupShapes) {
 				sh.Batch = sh.batches(p)
 				sh.Broadcast = sh.Pad == 8
@@ -75,7 +66,7 @@ func operands(t *testing.T, mem *sim.Memory, p Problem, s Sizes, value func(r *r
 // and blocks, and with turned and repeated operands.
 func TestWarpGroupProductsOfReals(t *testing.T) {
 	p := groupProblems()[1]
-	b := buildGroup(t, p)
+	b := buildKind(t, p, WarpGroup, nil)
 	s := shape{M: 136, N: 264, K: 200, Batch: []int64{1}}.sizes(p)
 	s.A.Offset, s.A.MN = 135*s.A.MN, -s.A.MN
 	mem := sim.NewMemory()
@@ -100,7 +91,7 @@ func TestWarpGroupProductsOfReals(t *testing.T) {
 // tensor template.
 func TestWarpGroupCounts(t *testing.T) {
 	for _, p := range groupProblems() {
-		b := buildGroup(t, p)
+		b := buildKind(t, p, WarpGroup, nil)
 		require.Equal(t, 128, b.cs[1].BN)
 		st, ok := counts(t, b, 1)
 		require.True(t, ok)
@@ -112,15 +103,48 @@ func TestWarpGroupCounts(t *testing.T) {
 	}
 }
 
+// plantedBug is a change of code, and the fault that it is. Old is a regular expression.
+type plantedBug struct {
+	name, old, new string
+	n              int // occurrences, from the first on
+	want           sim.Kind
+}
+
+// plant makes the change.
+func (bug plantedBug) plant(t *testing.T, code string) string {
+	places := regexp.MustCompile(bug.old).FindAllStringSubmatchIndex(code, bug.n)
+	require.Len(t, places, bug.n, bug.name)
+	out, end := "", 0
+	for _, at := range places {
+		out += code[end:at[0]] + string(regexp.MustCompile(bug.old).ExpandString(nil, bug.new, code, at))
+		end = at[1]
+	}
+	return out + code[end:]
+}
+
+// requireFault runs a configuration with a bug in it.
+func (bug plantedBug) requireFault(t *testing.T, p Problem, c Config, s Sizes) {
+	b := buildOf(t, p, []Config{c}, func(code string) string {
+		code, _, _ = strings.Cut(code, ".visible .entry sum")
+		return bug.plant(t, code)
+	})
+	ch, ok := only(t, b, 0, s, 1)
+	require.True(t, ok)
+	mem := sim.NewMemory()
+	operands(t, mem, p, s, integers)
+	require.NoError(t, mem.Map(addrOut, int(s.M*s.N*4)))
+	_, err := b.try(mem, entryName(0), ch.Main, s, 0)
+	var f *sim.Fault
+	require.ErrorAs(t, err, &f, bug.name)
+	assert.Equal(t, bug.want, f.Kind, "%s: %v", bug.name, f)
+}
+
 // Whatever is left out of the pipeline is a fault of the interpreter.
 func TestWarpGroupPipelineIsTight(t *testing.T) {
 	p := groupProblems()[0]
+	c := buildKind(t, p, WarpGroup, nil).cs[0]
 	s := shape{M: 128, N: 256, K: 448}.sizes(p)
-	for _, c := range []struct {
-		name, old, new string
-		n              int // occurrences
-		want           sim.Kind
-	}{
+	for _, bug := range []plantedBug{
 		{"no fence of proxies", "fence.proxy.async.shared::cta;", "", 1, sim.NotFenced},
 		{"a fence of proxies behind the barrier", "fence.proxy.async.shared::cta;\n\tbar.sync 0;", "bar.sync 0;\n\tfence.proxy.async.shared::cta;", 1, sim.NotFenced},
 		{"no fence of registers", "wgmma.fence.sync.aligned;", "", 2, sim.NotFenced},
@@ -130,53 +154,47 @@ func TestWarpGroupPipelineIsTight(t *testing.T) {
 		{"no barrier in the loop", "bar.sync 0;", "", 1, sim.UnwrittenShared},
 		{"bits of a descriptor", "0x4000004000010000", "0x4000804000010000", 2, sim.BadDescriptor},
 	} {
-		b := buildGroup(t, p)
-		m, _, _ := module(p, 90)
-		m.Kernels = m.Kernels[:1]
-		code := m.String()
-		require.GreaterOrEqual(t, strings.Count(code, c.old), c.n, c.name)
-		var err error
-		b.module, err = sim.Parse(strings.Replace(code, c.old, c.new, c.n))
-		require.NoError(t, err)
-		ch, ok := only(t, b, 0, s, 1)
-		require.True(t, ok)
-		mem := sim.NewMemory()
-		operands(t, mem, p, s, integers)
-		require.NoError(t, mem.Map(addrOut, int(s.M*s.N*4)))
-		_, err = b.module.Run(mem, sim.Launch{
-			Entry: entryName(0), Grid: [3]int{1, 1, 1}, Block: [3]int{b.cs[0].Threads(), 1, 1},
-			Shared: int(ch.Main.Shared), Params: b.params(entryName(0), ch.Main, s),
-		}, sim.Options{})
-		var f *sim.Fault
-		require.ErrorAs(t, err, &f, c.name)
-		assert.Equal(t, c.want, f.Kind, "%s: %v", c.name, f)
+		bug.old = regexp.QuoteMeta(bug.old)
+		bug.requireFault(t, p, c, s)
 	}
 }
 
-// What is chosen of all candidates for sm_90a, at sizes that matter.
+// What is chosen of all candidates for sm_90a, at sizes that matter, with a short
+// epilogue or a long one.
 func TestWarpGroupChoices(t *testing.T) {
 	p := groupProblems()[0]
 	for _, c := range []struct {
-		sh   shape
-		want string
+		sh     shape
+		ending int
+		want   string
 	}{
-		{shape{M: 8192, N: 8192, K: 8192}, "wgmma 128x256x64, 4 stages"},
-		{shape{M: 1024, N: 1024, K: 1024}, "wgmma 128x128x64, 3 stages"},
-		{shape{M: 32, N: 4096, K: 4096}, "tensor 64x64x64, 4 stages"},
-		{shape{M: 1, N: 4096, K: 4096}, "skinny 4x4x1024, 1 stages"},
+		{shape{M: 8192, N: 8192, K: 8192}, 3, "tma 128x256x64, 4 stages"},
+		{shape{M: 8192, N: 8192, K: 8192}, 60, "tma 128x256x64, 4 stages"},
+		{shape{M: 8192, N: 4096, K: 1024}, 3, "tma 128x256x64, 4 stages"},
+		{shape{M: 8192, N: 4096, K: 1024}, 60, "tma 128x128x64, 6 stages, ping-pong"},
+		{shape{M: 1024, N: 1024, K: 1024}, 3, "tma 128x64x64, 8 stages"},
+		{shape{M: 2048, N: 768, K: 768}, 3, "tma 128x128x64, 6 stages"},
+		{shape{M: 4096, N: 4096, K: 1001, Pad: 7}, 3, "tma 128x256x64, 4 stages"},
+		{shape{M: 32, N: 4096, K: 4096}, 3, "tensor 64x64x64, 4 stages"},
+		{shape{M: 512, N: 512, K: 512}, 3, "tensor 64x64x64, 4 stages"},
+		{shape{M: 1, N: 4096, K: 4096}, 3, "skinny 4x4x1024, 1 stages"},
 	} {
+		p.Ending = c.ending
 		cs := Candidates(p, 90)
 		ch, err := Best(cs, p, c.sh.sizes(p), 132)
 		require.NoError(t, err)
-		assert.Equal(t, c.want, cs[ch.Config].String(), "%+v", c.sh)
+		assert.Equal(t, c.want, cs[ch.Config].String(), "%+v, %d instructions", c.sh, c.ending)
 	}
 	f32 := Problem{A: tensor.F32, B: tensor.F32, Acc: tensor.F32, TF32: true, Wgmma: true}
 	for _, arch := range []int{80, 89, 90, 100} {
 		q := p
 		q.AContract = Strided
 		for _, c := range slices.Concat(Candidates(f32, arch), Candidates(q, arch)) {
-			assert.NotEqual(t, WarpGroup, c.Kind)
+			assert.NotContains(t, []Kind{WarpGroup, Bulk}, c.Kind)
 		}
-		assert.Equal(t, arch == 90, Candidates(p, arch)[0].Kind == WarpGroup, "sm_%d", arch)
+		assert.Equal(t, arch == 90, Candidates(p, arch)[0].Kind == Bulk, "sm_%d", arch)
 	}
+	wide := p
+	wide.Batch = 4
+	assert.Equal(t, WarpGroup, Candidates(wide, 90)[0].Kind, "more axes than a tensor map has")
 }

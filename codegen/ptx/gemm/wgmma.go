@@ -17,14 +17,56 @@ func (p Problem) warpGroups(arch int) bool {
 		p.AContract != Strided && p.BContract != Strided
 }
 
-// groupProduct is the warp-group template's state: a warp group of 4 warps
-// multiplies 64 rows of the tile by all of its columns, both from shared memory.
-type groupProduct struct {
+// A warp group, and the rows that one instruction of it multiplies.
+const (
+	groupWarps   = 4
+	groupThreads = 32 * groupWarps
+	groupRows    = 64
+)
+
+// rowBlocks is the number of blocks of groupRows rows of a tile that a group has.
+func (c Config) rowBlocks() int {
+	if c.PingPong {
+		return c.BM / groupRows
+	}
+	return c.BM / groupRows * groupWarps / c.WM
+}
+
+// groupSums are the sums of a warp group, which multiplies blocks of rows of the tile
+// by all of its columns, both from shared memory.
+type groupSums struct {
 	*emitter
+	row   asm.Reg      // B32, the group's first in the tile
+	sums  asm.Vec      // of a block of rows, then of the next
+	left  groupOperand // of A
+	right groupOperand // of B
+}
+
+// newGroupSums prepares the products of this thread's group. A stage holds a tile of
+// A, then one of B.
+func (e *emitter) newGroupSums() *groupSums {
+	g := &groupSums{emitter: e, row: e.b32("mov.b32", 0)}
+	if !e.c.PingPong {
+		g.row = e.b32("mul.lo.u32", e.group(), e.c.rowBlocks()*groupRows)
+	}
+	l := e.c.layoutOf(e.c.BM, e.p.A, e.p.AContract)
+	g.left = e.newGroupOperand(l, g.row, 0)
+	g.right = e.newGroupOperand(e.c.layoutOf(e.c.BN, e.p.B, e.p.BContract), e.b32("mov.b32", 0), l.bytes())
+	return g
+}
+
+// group is the number of the thread's warp group, by a shuffle, so that the assembler
+// sees that it is the warp's: descriptors made of it need no copies from registers of
+// threads.
+func (e *emitter) group() asm.Reg {
+	return e.b32("shr.u32", e.b32("shfl.sync.idx.b32", e.warp, 0, 31, -1), 2)
+}
+
+// groupProduct is the warp-group template's state.
+type groupProduct struct {
+	*groupSums
 	la, lb *loader
 	stage  int // bytes
-	sums   asm.Vec
-	a, b   groupOperand
 }
 
 // groupOperand is what the descriptors of an operand are made of (PTX ISA,
@@ -35,6 +77,7 @@ type groupProduct struct {
 //	strides     1024: 8 rows on               1024: 8 of k on
 //	            -                             BK*128: 64 rows on
 //	16 of k     32                            2048
+//	64 rows     8192                          BK*128, which is 8192
 type groupOperand struct {
 	first     asm.Reg // B32, place in a stage of the group's rows
 	fixed     uint64  // the descriptor, all but the address
@@ -49,11 +92,10 @@ const (
 	descSwizzle128 = 1 << 62 // 128-byte swizzle
 )
 
-// newGroupOperand describes an operand whose tiles begin at that offset of a stage,
-// row being the group's first.
-func (e *emitter) newGroupOperand(s *side, row asm.Reg, offset int) groupOperand {
+// newGroupOperand describes an operand whose tiles lie like that from that offset of a
+// stage on, row being the group's first.
+func (e *emitter) newGroupOperand(l layout, row asm.Reg, offset int) groupOperand {
 	const eight = 8 * rowBytes
-	l := e.c.layoutOf(s.rows, s.dtype, s.major)
 	if l.byK {
 		return groupOperand{e.b32("mad.lo.u32", row, rowBytes, offset),
 			descSwizzle128 | 1<<descLeading | eight/16<<descStride, 32, 0}
@@ -65,16 +107,11 @@ func (e *emitter) newGroupOperand(s *side, row asm.Reg, offset int) groupOperand
 
 // warpGroup emits the warp-group template.
 func (e *emitter) warpGroup() {
-	g := &groupProduct{emitter: e, stage: e.c.stageBytes(e.p)}
-	aBytes := e.c.layoutOf(e.c.BM, e.p.A, e.a.major).bytes()
-	group := e.b32("shr.u32", e.warp, 2)
-	row := e.b32("shl.b32", group, 6)
-	g.la, g.lb = e.newLoader(&e.a, 0), e.newLoader(&e.b, aBytes)
-	g.a = e.newGroupOperand(&e.a, row, 0)
-	g.b = e.newGroupOperand(&e.b, e.b32("mov.b32", 0), aBytes)
+	g := &groupProduct{groupSums: e.newGroupSums(), stage: e.c.stageBytes(e.p)}
+	g.la, g.lb = e.newLoader(&e.a, 0), e.newLoader(&e.b, e.c.layoutOf(e.c.BM, e.p.A, e.a.major).bytes())
 	g.sums = e.zeros(e.c.BN / 2)
 	g.loop()
-	g.store(row)
+	g.store()
 	e.tail(1)
 }
 
@@ -99,7 +136,7 @@ func (g *groupProduct) loop() {
 		g.Emit("fence.proxy.async.shared::cta")
 		g.Emit("bar.sync", 0)
 		issue(write)
-		g.multiply(read)
+		g.multiply(read, 1)
 		g.Emit("wgmma.wait_group.sync.aligned", 1)
 		for _, r := range []asm.Reg{read, write} {
 			g.Set(r, "add.u32", r, g.stage)
@@ -111,24 +148,32 @@ func (g *groupProduct) loop() {
 	g.Emit("bar.sync", 0)
 }
 
-// multiply starts adding the product of the tiles of a stage.
-func (g *groupProduct) multiply(stage asm.Reg) {
+// multiply starts adding the product of the tiles of a stage to the sums, or, where
+// the predicate add does not hold, to zero; 1 always adds.
+func (g *groupSums) multiply(stage asm.Reg, add any) {
 	t := wgmmaTypes[g.p.A]
 	op := fmt.Sprintf("wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s", g.c.BN, t, t)
-	a, b := g.descriptor(g.a, stage), g.descriptor(g.b, stage)
+	a, b := g.descriptor(g.left, stage), g.descriptor(g.right, stage)
 	g.Emit("wgmma.fence.sync.aligned")
 	for s := range g.c.BK / 16 {
 		if s > 0 {
-			a = g.b64("add.s64", a, g.a.step/16)
-			b = g.b64("add.s64", b, g.b.step/16)
+			a = g.b64("add.s64", a, g.left.step/16)
+			b = g.b64("add.s64", b, g.right.step/16)
 		}
-		g.Emit(op, g.sums, a, b, 1, 1, 1, g.a.transpose, g.b.transpose)
+		for r := range g.c.rowBlocks() {
+			from, n := a, g.c.BN/2
+			if r > 0 {
+				from = g.b64("add.s64", a, r*groupRows*rowBytes/16)
+			}
+			g.Emit(op, g.sums[r*n:(r+1)*n], from, b, add, 1, 1, g.left.transpose, g.right.transpose)
+		}
+		add = 1
 	}
 	g.Emit("wgmma.commit_group.sync.aligned")
 }
 
 // descriptor describes an operand's tile of a stage.
-func (g *groupProduct) descriptor(o groupOperand, stage asm.Reg) asm.Reg {
+func (g *groupSums) descriptor(o groupOperand, stage asm.Reg) asm.Reg {
 	at := g.b32("add.u32", stage, o.first)
 	at = g.b32("shr.u32", g.b32("and.b32", at, 0x3ffff), 4)
 	return g.b64("or.b64", g.b64("cvt.u64.u32", at), fmt.Sprintf("0x%016X", o.fixed))
@@ -136,8 +181,8 @@ func (g *groupProduct) descriptor(o groupOperand, stage asm.Reg) asm.Reg {
 
 // store stages the sums, which lie as those of mma do: a warp has 16 of the group's
 // rows.
-func (g *groupProduct) store(first asm.Reg) {
-	row := g.b32("mad.lo.u32", g.b32("and.b32", g.warp, 3), 16, first)
+func (g *groupProduct) store() {
+	row := g.b32("mad.lo.u32", g.b32("and.b32", g.warp, 3), 16, g.row)
 	row = g.b32("add.u32", row, g.b32("shr.u32", g.lane, 2))
 	at := g.stageAt(row, g.b32("shl.b32", g.b32("and.b32", g.lane, 3), 1))
 	for j := 0; j < len(g.sums); j += 4 {

@@ -50,7 +50,8 @@ type Problem struct {
 	TransA, TransB bool
 	A, B, D        Matrix
 	// Bias is the alignment in bytes of a vector of D's type, an element for each row of
-	// D, which is added to every column before D is rounded; 0: there is none.
+	// D, which is added to every column before D is rounded; 0: there is none. From 16
+	// on: the library picks kernels that fault where it is less, and cannot be told.
 	Bias int
 
 	Workspace  int       // bytes, at most

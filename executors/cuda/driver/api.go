@@ -8,7 +8,7 @@
 //	err = d.SetContext(c)
 //	m, log, err := d.LoadModule(ptx)
 //	f, err := d.Function(m, "scale")
-//	err = d.Launch(f, &driver.LaunchConfig{Grid: ..., Block: ..., Params: ...}, stream)
+//	err = d.Launch(f, &driver.LaunchConfig{Grid: ..., Block: ..., Params: ..., Offsets: ...}, stream)
 //
 // What is passed reaches the driver's functions as it is: their rules hold, and
 // their errors are those that come back. Launch, SetKernelNode, LaunchGraph and what
@@ -59,8 +59,6 @@ type API interface {
 	Function(m Module, name string) (Function, error)
 	FunctionAttribute(f Function, a FunctionAttribute) (int, error)
 	SetFunctionAttribute(f Function, a FunctionAttribute, value int) error
-	// ActiveBlocks is how many blocks of a function fit a multiprocessor.
-	ActiveBlocks(f Function, threads, sharedBytes int) (int, error)
 
 	MemoryInfo() (free, total int, err error)
 	Alloc(bytes int) (Ptr, error)
@@ -77,7 +75,6 @@ type API interface {
 	CopyToDevice(dst Ptr, src []byte, s Stream) error
 	CopyToHost(dst []byte, src Ptr, s Stream) error
 	CopyOnDevice(dst, src Ptr, bytes int, s Stream) error
-	Fill(dst Ptr, value byte, bytes int, s Stream) error
 
 	NewStream() (Stream, error)
 	DestroyStream(Stream) error
@@ -88,9 +85,6 @@ type API interface {
 	SyncEvent(Event) error
 	// WaitEvent lets what is queued on s from now on wait for e as it was last recorded.
 	WaitEvent(e Event, s Stream) error
-	// EventDone reports whether the work that e was last recorded behind is done.
-	EventDone(e Event) (bool, error)
-	ElapsedTime(from, to Event) (ms float32, err error)
 
 	Launch(f Function, c *LaunchConfig, s Stream) error
 	// EncodeTensorMap writes the map of the tensor at an address, a multiple of 16, to
@@ -118,11 +112,13 @@ type API interface {
 }
 
 // LaunchConfig says how a function is launched. Params is the packed parameter
-// block; it is read before the call returns.
+// block, and Offsets are where its parameters begin, every one of the function's, in
+// order (see Offsets, the function). Both are read before the call returns.
 type LaunchConfig struct {
 	Grid, Block [3]uint32
 	Shared      uint32 // bytes of dynamic shared memory
 	Params      []byte
+	Offsets     []int
 }
 
 // DeviceAttribute is a number of the driver's for a property of a device.
@@ -130,27 +126,16 @@ type DeviceAttribute int
 
 // Device attributes (CUdevice_attribute).
 const (
-	AttrClockRate                DeviceAttribute = 13 // kHz
-	AttrMultiprocessors          DeviceAttribute = 16
-	AttrMemoryClockRate          DeviceAttribute = 36 // kHz
-	AttrMemoryBusWidth           DeviceAttribute = 37 // bits
-	AttrL2Bytes                  DeviceAttribute = 38
-	AttrThreadsPerMultiprocessor DeviceAttribute = 39
-	AttrMajor                    DeviceAttribute = 75
-	AttrMinor                    DeviceAttribute = 76
-	AttrSharedPerMultiprocessor  DeviceAttribute = 81
-	AttrSharedPerBlock           DeviceAttribute = 97 // with opting in
-	AttrMemoryPools              DeviceAttribute = 115
+	AttrMultiprocessors DeviceAttribute = 16
+	AttrMajor           DeviceAttribute = 75
+	AttrMinor           DeviceAttribute = 76
+	AttrSharedPerBlock  DeviceAttribute = 97 // with opting in
+	AttrMemoryPools     DeviceAttribute = 115
 )
 
 // FunctionAttribute is a number of the driver's for a property of a function.
 type FunctionAttribute int
 
-// Function attributes (CUfunction_attribute).
-const (
-	AttrMaxThreads    FunctionAttribute = 0
-	AttrStaticShared  FunctionAttribute = 1
-	AttrLocalBytes    FunctionAttribute = 3 // per thread: spills
-	AttrRegisters     FunctionAttribute = 4
-	AttrDynamicShared FunctionAttribute = 8 // most that a launch may ask for
-)
+// AttrDynamicShared is the most dynamic shared memory that a launch may ask for
+// (CUfunction_attribute).
+const AttrDynamicShared FunctionAttribute = 8

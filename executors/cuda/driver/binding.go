@@ -231,9 +231,3 @@ func (d *binding) FunctionAttribute(f Function, a FunctionAttribute) (int, error
 func (d *binding) SetFunctionAttribute(f Function, a FunctionAttribute, value int) error {
 	return d.call(fnFuncSetAttribute, uintptr(f), uintptr(a), uintptr(value))
 }
-
-func (d *binding) ActiveBlocks(f Function, threads, sharedBytes int) (int, error) {
-	var n int32
-	err := d.call(fnActiveBlocks, uintptr(unsafe.Pointer(&n)), uintptr(f), uintptr(threads), uintptr(sharedBytes))
-	return int(n), err
-}

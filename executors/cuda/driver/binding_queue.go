@@ -23,9 +23,9 @@ func (d *binding) Alloc(bytes int) (Ptr, error) {
 func (d *binding) Free(p Ptr) error { return d.steady(fnMemFree, uintptr(p)) }
 
 func (d *binding) AllocAsync(bytes int, s Stream) (Ptr, error) {
-	l := launches.Get().(*launch) // for its place for a result
-	err := d.steady(fnMemAllocAsync, uintptr(unsafe.Pointer(&l.size)), uintptr(bytes), uintptr(s))
-	p := Ptr(l.size)
+	l := launches.Get().(*launch)
+	err := d.steady(fnMemAllocAsync, uintptr(unsafe.Pointer(&l.result)), uintptr(bytes), uintptr(s))
+	p := l.result
 	launches.Put(l)
 	if err != nil {
 		return 0, err
@@ -81,13 +81,6 @@ func (d *binding) CopyOnDevice(dst, src Ptr, bytes int, s Stream) error {
 	return d.steady(fnMemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(bytes), uintptr(s))
 }
 
-func (d *binding) Fill(dst Ptr, value byte, bytes int, s Stream) error {
-	if bytes == 0 {
-		return nil
-	}
-	return d.steady(fnMemsetD8Async, uintptr(dst), uintptr(value), uintptr(bytes), uintptr(s))
-}
-
 func (d *binding) NewStream() (Stream, error) {
 	const nonBlocking = 1 // does not wait for the default stream
 	var s Stream
@@ -99,8 +92,9 @@ func (d *binding) DestroyStream(s Stream) error { return d.call(fnStreamDestroy,
 func (d *binding) SyncStream(s Stream) error    { return d.steady(fnStreamSynchronize, uintptr(s)) }
 
 func (d *binding) NewEvent() (Event, error) {
+	const withoutTime = 2 // CU_EVENT_DISABLE_TIMING: recording and waiting cost less
 	var e Event
-	err := d.call(fnEventCreate, uintptr(unsafe.Pointer(&e)), 0)
+	err := d.call(fnEventCreate, uintptr(unsafe.Pointer(&e)), withoutTime)
 	return e, err
 }
 
@@ -113,21 +107,4 @@ func (d *binding) RecordEvent(e Event, s Stream) error {
 
 func (d *binding) WaitEvent(e Event, s Stream) error {
 	return d.steady(fnStreamWaitEvent, uintptr(s), uintptr(e), 0)
-}
-
-func (d *binding) EventDone(e Event) (bool, error) {
-	switch code := int(int32(syscallN(d.fns[fnEventQuery], []uintptr{uintptr(e)}))); code {
-	case 0:
-		return true, nil
-	case NotReady:
-		return false, nil
-	default:
-		return false, d.failure(fnEventQuery, code)
-	}
-}
-
-func (d *binding) ElapsedTime(from, to Event) (float32, error) {
-	var ms float32
-	err := d.call(fnEventElapsedTime, uintptr(unsafe.Pointer(&ms)), uintptr(from), uintptr(to))
-	return ms, err
 }

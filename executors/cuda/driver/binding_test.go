@@ -95,9 +95,8 @@ func TestCallsReachTheirFunctions(t *testing.T) {
 		{"cuDevicePrimaryCtxRelease", []uintptr{0}, func(d *binding) error { return d.ReleaseContext(3) }},
 		{"cuCtxSetCurrent", []uintptr{5}, func(d *binding) error { return d.SetContext(5) }},
 		{"cuModuleUnload", []uintptr{5}, func(d *binding) error { return d.UnloadModule(5) }},
-		{"cuFuncGetAttribute", []uintptr{out, 4, 5}, func(d *binding) error { _, err := d.FunctionAttribute(5, AttrRegisters); return err }},
+		{"cuFuncGetAttribute", []uintptr{out, 8, 5}, func(d *binding) error { _, err := d.FunctionAttribute(5, AttrDynamicShared); return err }},
 		{"cuFuncSetAttribute", []uintptr{5, 8, 99}, func(d *binding) error { return d.SetFunctionAttribute(5, AttrDynamicShared, 99) }},
-		{"cuOccupancyMaxActiveBlocksPerMultiprocessor", []uintptr{out, 5, 128, 99}, func(d *binding) error { _, err := d.ActiveBlocks(5, 128, 99); return err }},
 		{"cuMemGetInfo", []uintptr{out, out}, func(d *binding) error { _, _, err := d.MemoryInfo(); return err }},
 		{"cuMemAlloc", []uintptr{out, 5}, func(d *binding) error { _, err := d.Alloc(5); return err }},
 		{"cuMemFree", []uintptr{5}, func(d *binding) error { return d.Free(5) }},
@@ -107,16 +106,14 @@ func TestCallsReachTheirFunctions(t *testing.T) {
 		{"cuMemcpyHtoDAsync", []uintptr{5, hostAt, 3, 6}, func(d *binding) error { return d.CopyToDevice(5, host, 6) }},
 		{"cuMemcpyDtoHAsync", []uintptr{hostAt, 5, 3, 6}, func(d *binding) error { return d.CopyToHost(host, 5, 6) }},
 		{"cuMemcpyDtoDAsync", []uintptr{5, 6, 7, 8}, func(d *binding) error { return d.CopyOnDevice(5, 6, 7, 8) }},
-		{"cuMemsetD8Async", []uintptr{5, 255, 7, 8}, func(d *binding) error { return d.Fill(5, 255, 7, 8) }},
 		{"cuStreamCreate", []uintptr{out, 1}, func(d *binding) error { _, err := d.NewStream(); return err }},
 		{"cuStreamDestroy", []uintptr{5}, func(d *binding) error { return d.DestroyStream(5) }},
 		{"cuStreamSynchronize", []uintptr{5}, func(d *binding) error { return d.SyncStream(5) }},
 		{"cuStreamWaitEvent", []uintptr{6, 5, 0}, func(d *binding) error { return d.WaitEvent(5, 6) }},
-		{"cuEventCreate", []uintptr{out, 0}, func(d *binding) error { _, err := d.NewEvent(); return err }},
+		{"cuEventCreate", []uintptr{out, 2}, func(d *binding) error { _, err := d.NewEvent(); return err }},
 		{"cuEventDestroy", []uintptr{5}, func(d *binding) error { return d.DestroyEvent(5) }},
 		{"cuEventRecord", []uintptr{5, 6}, func(d *binding) error { return d.RecordEvent(5, 6) }},
 		{"cuEventSynchronize", []uintptr{5}, func(d *binding) error { return d.SyncEvent(5) }},
-		{"cuEventElapsedTime", []uintptr{out, 5, 6}, func(d *binding) error { _, err := d.ElapsedTime(5, 6); return err }},
 		{"cuGraphCreate", []uintptr{out, 0}, func(d *binding) error { _, err := d.NewGraph(); return err }},
 		{"cuGraphDestroy", []uintptr{5}, func(d *binding) error { return d.DestroyGraph(5) }},
 		{"cuGraphAddChildGraphNode", []uintptr{out, 5, out, 2, 6}, func(d *binding) error { _, err := d.AddChildNode(5, []Node{1, 2}, 6); return err }},
@@ -161,11 +158,6 @@ func TestResultsComeBack(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []int{1 << 40, 1 << 41}, []int{free, total})
 
-	lib.answers["cuEventElapsedTime"] = func(args []uintptr) int { put(args[0], float32(1.5)); return 0 }
-	ms, err := d.ElapsedTime(1, 2)
-	require.NoError(t, err)
-	assert.Equal(t, float32(1.5), ms)
-
 	lib.answers["cuMemAlloc_v2"] = func(args []uintptr) int { put(args[0], uint64(0x7f0000000200)); return 0 }
 	p, err := d.Alloc(1)
 	require.NoError(t, err)
@@ -175,19 +167,6 @@ func TestResultsComeBack(t *testing.T) {
 	lib.answers["cuMemPoolSetAttribute"] = func(args []uintptr) int { threshold = get[uint64](args[2]); return 0 }
 	require.NoError(t, d.KeepPool(0, 1<<33))
 	assert.EqualValues(t, 1<<33, threshold)
-}
-
-func TestEventDone(t *testing.T) {
-	d, lib := bound(t)
-	for code, want := range map[int]bool{0: true, NotReady: false} {
-		lib.answers["cuEventQuery"] = func([]uintptr) int { return code }
-		done, err := d.EventDone(1)
-		require.NoError(t, err)
-		assert.Equal(t, want, done)
-	}
-	lib.answers["cuEventQuery"] = func([]uintptr) int { return LaunchFailed }
-	_, err := d.EventDone(1)
-	assert.ErrorIs(t, err, &Error{Code: LaunchFailed})
 }
 
 func TestHostMemory(t *testing.T) {
@@ -215,7 +194,6 @@ func TestNothingToDoReachesNoFunction(t *testing.T) {
 	require.NoError(t, d.CopyToDevice(5, nil, 0))
 	require.NoError(t, d.CopyToHost(nil, 5, 0))
 	require.NoError(t, d.CopyOnDevice(5, 6, 0, 0))
-	require.NoError(t, d.Fill(5, 0, 0, 0))
 	assert.Len(t, lib.calls, before)
 }
 
@@ -276,22 +254,22 @@ func TestFunctionByName(t *testing.T) {
 	assert.EqualError(t, err, "cuModuleGetFunction: named symbol not found (CUDA_ERROR_NOT_FOUND, 500): g")
 }
 
-var config = LaunchConfig{Grid: [3]uint32{1, 2, 3}, Block: [3]uint32{4, 5, 6}, Shared: 7, Params: []byte("parameters")}
+var config = LaunchConfig{Grid: [3]uint32{1, 2, 3}, Block: [3]uint32{4, 5, 6}, Shared: 7,
+	Params: []byte("parameters"), Offsets: []int{0, 4, 8}}
 
-// checkExtra checks the array that a packed block is passed by.
-func checkExtra(t *testing.T, extra uintptr) {
-	assert.EqualValues(t, 1, get[uintptr](extra), "CU_LAUNCH_PARAM_BUFFER_POINTER")
-	assert.EqualValues(t, 2, get[uintptr](extra+16), "CU_LAUNCH_PARAM_BUFFER_SIZE")
-	assert.EqualValues(t, 0, get[uintptr](extra+32), "CU_LAUNCH_PARAM_END")
-	size := get[uintptr](get[uintptr](extra + 24))
-	assert.Equal(t, "parameters", string(at(get[uintptr](extra+8), int(size))))
+// checkParams checks kernelParams: the addresses of the parameters.
+func checkParams(t *testing.T, list uintptr) {
+	for i, want := range []string{"para", "mete", "rs"} {
+		assert.Equal(t, want, string(at(get[uintptr](list+8*uintptr(i)), len(want))))
+	}
 }
 
-func TestLaunchPassesItsBlock(t *testing.T) {
+func TestLaunchPassesItsParameters(t *testing.T) {
 	d, lib := bound(t)
 	lib.answers["cuLaunchKernel"] = func(args []uintptr) int {
-		assert.Equal(t, []uintptr{9, 1, 2, 3, 4, 5, 6, 7, 8, 0}, args[:10])
-		checkExtra(t, args[10])
+		assert.Equal(t, []uintptr{9, 1, 2, 3, 4, 5, 6, 7, 8}, args[:9])
+		checkParams(t, args[9])
+		assert.Zero(t, args[10], "extra")
 		return 0
 	}
 	require.NoError(t, d.Launch(9, &config, 8))
@@ -307,10 +285,10 @@ func TestKernelNodesAreLaidOut(t *testing.T) {
 		for i, want := range []uint32{1, 2, 3, 4, 5, 6, 7, 0} {
 			assert.Equal(t, want, get[uint32](node+8+4*uintptr(i)), "at %d", 8+4*i)
 		}
-		for _, zero := range []uintptr{40, 56, 64} {
+		for _, zero := range []uintptr{48, 56, 64} {
 			assert.Zero(t, get[uint64](node+zero), "at %d", zero)
 		}
-		checkExtra(t, get[uintptr](node+48))
+		checkParams(t, get[uintptr](node+40))
 	}
 	lib.answers["cuGraphAddKernelNode_v2"] = func(args []uintptr) int {
 		assert.EqualValues(t, 5, args[1])
@@ -333,10 +311,19 @@ func TestKernelNodesAreLaidOut(t *testing.T) {
 	assert.Equal(t, "cuGraphExecKernelNodeSetParams", lib.last().name)
 }
 
-func TestTooManyParameters(t *testing.T) {
+func TestParametersThatCannotBe(t *testing.T) {
 	d, lib := bound(t)
 	before := len(lib.calls)
-	c := LaunchConfig{Params: make([]byte, maxParams+1)}
+	for want, c := range map[string]LaunchConfig{
+		"512 parameters in 0 bytes":                {Offsets: make([]int, maxPointers)},
+		"513 parameters, at most 512 are possible": {Params: make([]byte, 8), Offsets: make([]int, maxPointers+1)},
+		"0 parameters in 8 bytes":                  {Params: make([]byte, 8)},
+		"parameter 1 at 8 of 8 bytes":              {Params: make([]byte, 8), Offsets: []int{0, 8}},
+		"parameter 0 at -1 of 8 bytes":             {Params: make([]byte, 8), Offsets: []int{-1}},
+	} {
+		assert.ErrorContains(t, d.Launch(9, &c, 0), want)
+	}
+	c := LaunchConfig{Params: make([]byte, maxParams+1), Offsets: []int{0}}
 	assert.ErrorContains(t, d.Launch(9, &c, 0), "4097 bytes of parameters, at most 4096")
 	_, err := d.AddKernelNode(5, nil, 9, &c)
 	assert.ErrorIs(t, err, &Error{Code: InvalidValue})

@@ -45,6 +45,7 @@ const (
 	InvalidSpace       = 717
 	InvalidPC          = 718
 	LaunchFailed       = 719
+	TensorMemoryLeak   = 721
 	NotPermitted       = 800
 	NotSupported       = 801
 	SystemNotReady     = 802
@@ -91,6 +92,7 @@ var results = map[int]struct {
 	InvalidSpace:       {"INVALID_ADDRESS_SPACE", "operation not supported on global/shared address space", true},
 	InvalidPC:          {"INVALID_PC", "invalid program counter", true},
 	LaunchFailed:       {"LAUNCH_FAILED", "unspecified launch failure", true},
+	TensorMemoryLeak:   {"TENSOR_MEMORY_LEAK", "tensor memory not completely freed", true},
 	NotPermitted:       {"NOT_PERMITTED", "operation not permitted", false},
 	NotSupported:       {"NOT_SUPPORTED", "operation not supported", false},
 	SystemNotReady:     {"SYSTEM_NOT_READY", "system not yet initialized", false},

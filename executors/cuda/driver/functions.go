@@ -26,7 +26,6 @@ const (
 	fnModuleGetFunction
 	fnFuncGetAttribute
 	fnFuncSetAttribute
-	fnActiveBlocks
 	fnMemGetInfo
 	fnMemAlloc
 	fnMemFree
@@ -37,7 +36,6 @@ const (
 	fnMemcpyHtoDAsync
 	fnMemcpyDtoHAsync
 	fnMemcpyDtoDAsync
-	fnMemsetD8Async
 	fnStreamCreate
 	fnStreamDestroy
 	fnStreamSynchronize
@@ -46,8 +44,6 @@ const (
 	fnEventDestroy
 	fnEventRecord
 	fnEventSynchronize
-	fnEventQuery
-	fnEventElapsedTime
 	fnLaunchKernel
 	fnGraphCreate
 	fnGraphDestroy
@@ -89,7 +85,6 @@ var functionNames = [functionCount]string{
 	fnModuleGetFunction:            "cuModuleGetFunction",
 	fnFuncGetAttribute:             "cuFuncGetAttribute",
 	fnFuncSetAttribute:             "cuFuncSetAttribute",
-	fnActiveBlocks:                 "cuOccupancyMaxActiveBlocksPerMultiprocessor",
 	fnMemGetInfo:                   "cuMemGetInfo_v2",
 	fnMemAlloc:                     "cuMemAlloc_v2",
 	fnMemFree:                      "cuMemFree_v2",
@@ -100,7 +95,6 @@ var functionNames = [functionCount]string{
 	fnMemcpyHtoDAsync:              "cuMemcpyHtoDAsync_v2",
 	fnMemcpyDtoHAsync:              "cuMemcpyDtoHAsync_v2",
 	fnMemcpyDtoDAsync:              "cuMemcpyDtoDAsync_v2",
-	fnMemsetD8Async:                "cuMemsetD8Async",
 	fnStreamCreate:                 "cuStreamCreate",
 	fnStreamDestroy:                "cuStreamDestroy_v2",
 	fnStreamSynchronize:            "cuStreamSynchronize",
@@ -109,8 +103,6 @@ var functionNames = [functionCount]string{
 	fnEventDestroy:                 "cuEventDestroy_v2",
 	fnEventRecord:                  "cuEventRecord",
 	fnEventSynchronize:             "cuEventSynchronize",
-	fnEventQuery:                   "cuEventQuery",
-	fnEventElapsedTime:             "cuEventElapsedTime",
 	fnLaunchKernel:                 "cuLaunchKernel",
 	fnGraphCreate:                  "cuGraphCreate",
 	fnGraphDestroy:                 "cuGraphDestroy",

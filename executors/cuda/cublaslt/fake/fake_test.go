@@ -137,7 +137,9 @@ func TestProblemsThatAreRefused(t *testing.T) {
 		"a matrix of 0 x 2":                              func(p *cublaslt.Problem) { p.A.Rows = 0 },
 		"a leading dimension of 1 for 2 rows":            func(p *cublaslt.Problem) { p.B.LD = 1 },
 		"batches of 3 and 1":                             func(p *cublaslt.Problem) { p.A.Batch = 3 },
-		"an alignment of 1 of the bias":                  func(p *cublaslt.Problem) { p.Bias = 1 },
+		"an alignment of 8 of the bias":                  func(p *cublaslt.Problem) { p.Bias = 8 },
+		"an alignment of 24 of the bias":                 func(p *cublaslt.Problem) { p.Bias = 24 },
+		"an alignment of -16 of the bias":                func(p *cublaslt.Problem) { p.Bias = -16 },
 		"an alignment of 3":                              func(p *cublaslt.Problem) { p.D.Alignment = 3 },
 		"a product of 2 x 2 and 3 x 2 into 2 x 2":        func(p *cublaslt.Problem) { p.B.Rows, p.B.LD = 3, 3 },
 		"results 3 apart overlap":                        func(p *cublaslt.Problem) { p.A.Batch, p.B.Batch, p.D.Batch, p.D.Stride = 2, 2, 2, 3 },
@@ -192,7 +194,7 @@ func TestSpoiledWorkspace(t *testing.T) {
 	require.Equal(t, 1, g.d.Advance(1))
 	other, err := g.d.NewStream()
 	require.NoError(t, err)
-	require.NoError(t, g.d.Fill(w+9, 1, 3, other))
+	require.NoError(t, g.d.CopyOnDevice(w+9, a+1, 3, other))
 	require.NoError(t, g.d.SyncStream(other))
 	require.ErrorContains(t, g.d.SyncStream(g.stream), "the workspace was written by others")
 }

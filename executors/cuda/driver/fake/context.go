@@ -24,16 +24,6 @@ type context struct {
 	lost        *driver.Error // what ended it
 }
 
-// deviceAttributes are the answers that do not depend on the configuration.
-var deviceAttributes = map[driver.DeviceAttribute]int{
-	driver.AttrClockRate:                1_400_000,
-	driver.AttrMemoryClockRate:          1_200_000,
-	driver.AttrMemoryBusWidth:           5120,
-	driver.AttrL2Bytes:                  40 << 20,
-	driver.AttrThreadsPerMultiprocessor: threadsPerMultiprocessor,
-	driver.AttrMemoryPools:              1,
-}
-
 func (d *Driver) Version() (v int, err error) {
 	err = d.outside("Version", func() error { v = d.cfg.Version; return nil })
 	return v, err
@@ -55,24 +45,21 @@ func (d *Driver) DeviceName(dev int) (name string, err error) {
 func (d *Driver) DeviceAttribute(dev int, a driver.DeviceAttribute) (v int, err error) {
 	err = d.outside("DeviceAttribute", func() error {
 		var ok bool
-		switch v, ok = deviceAttributes[a]; a {
-		case driver.AttrMajor:
-			v, ok = d.cfg.Major, true
-		case driver.AttrMinor:
-			v, ok = d.cfg.Minor, true
-		case driver.AttrMultiprocessors:
-			v, ok = d.cfg.Multiprocessors, true
-		case driver.AttrSharedPerBlock:
-			v, ok = d.cfg.SharedPerBlock, true
-		case driver.AttrSharedPerMultiprocessor:
-			v, ok = d.cfg.SharedPerBlock+1024, true
-		}
-		if !ok {
+		if v, ok = d.attributes()[a]; !ok {
 			return refuse(driver.InvalidValue, "device attribute %d", a)
 		}
 		return d.device(dev)
 	})
 	return v, err
+}
+
+// attributes are those of every device.
+func (d *Driver) attributes() map[driver.DeviceAttribute]int {
+	return map[driver.DeviceAttribute]int{
+		driver.AttrMajor: d.cfg.Major, driver.AttrMinor: d.cfg.Minor,
+		driver.AttrMultiprocessors: d.cfg.Multiprocessors, driver.AttrSharedPerBlock: d.cfg.SharedPerBlock,
+		driver.AttrMemoryPools: 1,
+	}
 }
 
 func (d *Driver) DeviceMemory(dev int) (n int, err error) {

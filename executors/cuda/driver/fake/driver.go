@@ -55,7 +55,6 @@ type Driver struct {
 	objects  map[uintptr]object
 	handles  uintptr // the last one given out
 	rng      *rand.Rand
-	clock    float64 // milliseconds of device time
 	counts   map[string]int
 	failures map[string][]*injected
 }

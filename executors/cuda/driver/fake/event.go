@@ -10,10 +10,8 @@ type event struct {
 
 // record is one recording of an event.
 type record struct {
-	s    *stream
-	at   int // s.executed by the time it is done
-	done bool
-	time float64
+	s  *stream
+	at int // s.executed by the time it is done
 }
 
 // reach executes the work up to the record.
@@ -47,12 +45,8 @@ func (d *Driver) RecordEvent(h driver.Event, on driver.Stream) error {
 		if err != nil {
 			return err
 		}
-		r := &record{s: s, at: s.end() + 1}
-		e.last = r
-		return s.submit("RecordEvent", nil, func() error {
-			r.done, r.time = true, d.clock
-			return nil
-		})
+		e.last = &record{s: s, at: s.end() + 1}
+		return s.submit("RecordEvent", nil, func() error { return nil })
 	})
 }
 
@@ -84,36 +78,4 @@ func (d *Driver) WaitEvent(h driver.Event, on driver.Stream) error {
 			return nil
 		})
 	})
-}
-
-func (d *Driver) EventDone(h driver.Event) (done bool, err error) {
-	err = d.inside("EventDone", func(c *context) error {
-		e, err := find[*event](c, uintptr(h))
-		if err == nil {
-			done = e.last == nil || e.last.done
-		}
-		return err
-	})
-	return done, err
-}
-
-func (d *Driver) ElapsedTime(from, to driver.Event) (ms float32, err error) {
-	err = d.inside("ElapsedTime", func(c *context) error {
-		var times [2]float64
-		for i, h := range []driver.Event{from, to} {
-			e, err := find[*event](c, uintptr(h))
-			switch {
-			case err != nil:
-				return err
-			case e.last == nil:
-				return refuse(driver.InvalidHandle, "the event was not recorded")
-			case !e.last.done:
-				return refuse(driver.NotReady, "the event is still queued")
-			}
-			times[i] = e.last.time
-		}
-		ms = float32(times[1] - times[0])
-		return nil
-	})
-	return ms, err
 }

@@ -130,9 +130,11 @@ func (g *gpu) function(name string) driver.Function {
 func config(pointers []driver.Ptr, rest ...uint32) *driver.LaunchConfig {
 	c := &driver.LaunchConfig{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}}
 	for _, p := range pointers {
+		c.Offsets = append(c.Offsets, len(c.Params))
 		c.Params = binary.LittleEndian.AppendUint64(c.Params, uint64(p))
 	}
 	for _, n := range rest {
+		c.Offsets = append(c.Offsets, len(c.Params))
 		c.Params = binary.LittleEndian.AppendUint32(c.Params, n)
 	}
 	return c
@@ -209,7 +211,7 @@ func TestSharedMemoryHasToBeAllowed(t *testing.T) {
 	require.NoError(t, g.SetFunctionAttribute(g.function("through"), driver.AttrDynamicShared, 100<<10))
 	require.NoError(t, g.Launch(g.function("through"), c, g.stream))
 	requireCode(t, driver.InvalidValue, g.SetFunctionAttribute(g.function("through"), driver.AttrDynamicShared, 164<<10))
-	requireCode(t, driver.InvalidValue, g.SetFunctionAttribute(g.function("through"), driver.AttrRegisters, 1))
+	requireCode(t, driver.InvalidValue, g.SetFunctionAttribute(g.function("through"), 77, 1))
 }
 
 func TestLaunchesThatDoNotFit(t *testing.T) {
@@ -228,8 +230,9 @@ func TestLaunchesThatDoNotFit(t *testing.T) {
 		"beyond .maxntid": {driver.LaunchResources, "move", func(c *driver.LaunchConfig) {
 			c.Block[0], c.Params = 33, append(c.Params, 0, 0, 0, 0)
 		}},
-		"too few parameters":  {driver.InvalidValue, "inc", func(c *driver.LaunchConfig) { c.Params = c.Params[:8] }},
-		"too many parameters": {driver.InvalidValue, "inc", func(c *driver.LaunchConfig) { c.Params = append(c.Params, 0) }},
+		"parameters elsewhere": {driver.InvalidValue, "inc", func(c *driver.LaunchConfig) { c.Offsets = []int{0, 4} }},
+		"too few parameters":   {driver.InvalidValue, "inc", func(c *driver.LaunchConfig) { c.Params = c.Params[:8] }},
+		"too many parameters":  {driver.InvalidValue, "inc", func(c *driver.LaunchConfig) { c.Params = append(c.Params, 0) }},
 	} {
 		conf := config(p, 1)
 		c.change(conf)

@@ -83,7 +83,7 @@ func TestFreeWaits(t *testing.T) {
 	g := newGPU(t, Config{})
 	p, err := g.Alloc(128)
 	require.NoError(t, err)
-	require.NoError(t, g.Fill(p, 0, 128, g.stream))
+	require.NoError(t, g.CopyOnDevice(p, g.ones(), 128, g.stream))
 	g.launch("inc", []driver.Ptr{p}, 1)
 	require.NoError(t, g.Free(p))
 	require.NoError(t, g.SyncStream(g.stream))
@@ -101,7 +101,7 @@ func TestAllocationOnAnotherStream(t *testing.T) {
 	require.NoError(t, err)
 	p, err := g.AllocAsync(128, other)
 	require.NoError(t, err)
-	require.NoError(t, g.Fill(p, 0, 128, g.stream))
+	require.NoError(t, g.CopyOnDevice(p, g.ones(), 128, g.stream))
 	requireCode(t, driver.IllegalAddress, g.SyncStream(g.stream))
 
 	g = newGPU(t, Config{})

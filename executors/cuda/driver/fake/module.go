@@ -3,7 +3,6 @@ package fake
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"jitc/codegen/ptx/sim"
@@ -13,6 +12,7 @@ import (
 // module is loaded code.
 type module struct {
 	member
+	text      string
 	code      *sim.Module
 	functions map[string]driver.Function
 	gone      bool
@@ -23,17 +23,15 @@ type function struct {
 	member
 	m          *module
 	entry      sim.Entry
-	maxDynamic int // bytes of dynamic shared memory that a launch may ask for
+	offsets    []int // of the parameters
+	maxDynamic int   // bytes of dynamic shared memory that a launch may ask for
 }
 
 // Limits of the hardware that do not depend on the configuration.
 const (
-	threadsPerMultiprocessor = 2048
-	blocksPerMultiprocessor  = 32
-	threadsPerBlock          = 1024
-	defaultShared            = 48 << 10
-	registers                = 32 // of every function
-	registersOfBlocks        = 64 << 10
+	threadsPerBlock = 1024
+	defaultShared   = 48 << 10
+	registers       = 32 // of every function
 )
 
 func (d *Driver) LoadModule(image []byte) (h driver.Module, log string, err error) {
@@ -51,7 +49,7 @@ func (d *Driver) LoadModule(image []byte) (h driver.Module, log string, err erro
 			return refuse(driver.InvalidPTX, "ptxas fake, %v", err)
 		}
 		log = describe(code, fmt.Sprintf("sm_%d%d", d.cfg.Major, d.cfg.Minor))
-		h = driver.Module(d.add(&module{member: member{c}, code: code, functions: map[string]driver.Function{}}))
+		h = driver.Module(d.add(&module{member: member{c}, text: text, code: code, functions: map[string]driver.Function{}}))
 		return nil
 	})
 	return h, log, err
@@ -101,8 +99,12 @@ func (d *Driver) Function(h driver.Module, name string) (f driver.Function, err 
 		if !ok {
 			return refuse(driver.NotFound, "no entry %q among %q", name, m.code.Entries())
 		}
+		offsets, err := driver.Offsets(m.text, name)
+		if err != nil {
+			return refuse(driver.InvalidPTX, "%v", err)
+		}
 		f = driver.Function(d.add(&function{
-			member: member{c}, m: m, entry: e, maxDynamic: max(0, defaultShared-e.StaticShared),
+			member: member{c}, m: m, entry: e, offsets: offsets, maxDynamic: max(0, defaultShared-e.StaticShared),
 		}))
 		m.functions[name] = f
 		return nil
@@ -124,15 +126,7 @@ func (d *Driver) FunctionAttribute(h driver.Function, a driver.FunctionAttribute
 		if err != nil {
 			return err
 		}
-		values := map[driver.FunctionAttribute]int{
-			driver.AttrMaxThreads:    f.threads(),
-			driver.AttrStaticShared:  f.entry.StaticShared,
-			driver.AttrLocalBytes:    0,
-			driver.AttrRegisters:     registers,
-			driver.AttrDynamicShared: f.maxDynamic,
-		}
-		var ok bool
-		if v, ok = values[a]; !ok {
+		if v = f.maxDynamic; a != driver.AttrDynamicShared {
 			return refuse(driver.InvalidValue, "function attribute %d", a)
 		}
 		return nil
@@ -155,26 +149,4 @@ func (d *Driver) SetFunctionAttribute(h driver.Function, a driver.FunctionAttrib
 		f.maxDynamic = value
 		return nil
 	})
-}
-
-func (d *Driver) ActiveBlocks(h driver.Function, threads, sharedBytes int) (n int, err error) {
-	err = d.inside("ActiveBlocks", func(c *context) error {
-		f, err := find[*function](c, uintptr(h))
-		if err != nil {
-			return err
-		}
-		if threads < 1 || threads > f.threads() || sharedBytes < 0 {
-			return refuse(driver.InvalidValue, "%d threads and %d bytes of shared memory per block", threads, sharedBytes)
-		}
-		const sharedOfSystem = 1024 // per block
-		warps := (threads + 31) / 32
-		n = slices.Min([]int{
-			blocksPerMultiprocessor,
-			threadsPerMultiprocessor / (32 * warps),
-			registersOfBlocks / (registers * 32 * warps),
-			(d.cfg.SharedPerBlock + sharedOfSystem) / (f.entry.StaticShared + sharedBytes + sharedOfSystem),
-		})
-		return nil
-	})
-	return n, err
 }

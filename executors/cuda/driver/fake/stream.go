@@ -168,12 +168,6 @@ func (d *Driver) CopyOnDevice(dst, src driver.Ptr, bytes int, s driver.Stream) e
 	})
 }
 
-func (d *Driver) Fill(dst driver.Ptr, value byte, bytes int, s driver.Stream) error {
-	return d.transfer("Fill", s, bytes, nil, []driver.Ptr{dst}, func(c *context) error {
-		return c.mem.Fill(uint64(dst), value, bytes)
-	})
-}
-
 // transfer queues a copy: its memory is checked now, and what is of the host again
 // when it is executed.
 func (d *Driver) transfer(call string, h driver.Stream, bytes int, host []byte, device []driver.Ptr, run func(*context) error) error {
@@ -199,7 +193,6 @@ func (d *Driver) transfer(call string, h driver.Stream, bytes int, host []byte, 
 			if host != nil && c.checkPinned(host) != nil {
 				return refuse(driver.IllegalAddress, "pinned memory was freed while a copy of %d bytes was queued", bytes)
 			}
-			d.clock += float64(bytes) / 1e9
 			return run(c)
 		})
 	})

@@ -34,21 +34,19 @@ func TestCopiesWriteTheHostLate(t *testing.T) {
 	}
 }
 
-func TestFillAndCopyOnDevice(t *testing.T) {
+func TestCopyOnDevice(t *testing.T) {
 	g := newGPU(t, Config{})
-	p, err := g.Alloc(8)
-	require.NoError(t, err)
+	p := g.ones()
 	q, err := g.Alloc(8)
 	require.NoError(t, err)
-	require.NoError(t, g.Fill(p, 3, 8, g.stream))
 	require.NoError(t, g.CopyOnDevice(q+4, p, 4, g.stream))
-	assert.EqualValues(t, 0x03030303, g.first(q+4))
-	require.NoError(t, g.Fill(p, 3, 0, g.stream))
+	assert.EqualValues(t, 1, g.first(q+4))
+	require.NoError(t, g.CopyOnDevice(q, p, 0, g.stream))
 	for _, err := range []error{
-		g.Fill(p+1, 3, 8, g.stream),
-		g.Fill(p-1, 3, 1, g.stream),
-		g.Fill(p, 3, -1, g.stream),
-		g.CopyOnDevice(q, p+5, 4, g.stream),
+		g.CopyOnDevice(q+1, p, 8, g.stream),
+		g.CopyOnDevice(q-1, p, 1, g.stream),
+		g.CopyOnDevice(q, p, -1, g.stream),
+		g.CopyOnDevice(q, p+125, 4, g.stream),
 	} {
 		requireCode(t, driver.InvalidValue, err)
 	}
@@ -102,31 +100,14 @@ func TestAdvance(t *testing.T) {
 func TestEvents(t *testing.T) {
 	g := newGPU(t, Config{})
 	p := g.ones()
-	from, err := g.NewEvent()
+	e, err := g.NewEvent()
 	require.NoError(t, err)
-	to, err := g.NewEvent()
-	require.NoError(t, err)
-	require.NoError(t, g.SyncEvent(from), "never recorded")
-	_, err = g.ElapsedTime(from, to)
-	requireCode(t, driver.InvalidHandle, err)
-
-	require.NoError(t, g.RecordEvent(from, g.stream))
+	require.NoError(t, g.SyncEvent(e), "never recorded")
 	g.launch("inc", []driver.Ptr{p}, 1)
-	require.NoError(t, g.RecordEvent(to, g.stream))
+	require.NoError(t, g.RecordEvent(e, g.stream))
 	g.launch("inc", []driver.Ptr{p}, 1)
-	_, err = g.ElapsedTime(from, to)
-	requireCode(t, driver.NotReady, err)
-	done, err := g.EventDone(to)
-	require.NoError(t, err)
-	assert.False(t, done)
-	require.NoError(t, g.SyncEvent(to))
-	done, err = g.EventDone(to)
-	require.NoError(t, err)
-	assert.True(t, done)
+	require.NoError(t, g.SyncEvent(e))
 	assert.Equal(t, 1, g.Live().Queued, "what is behind the event is not waited for")
-	ms, err := g.ElapsedTime(from, to)
-	require.NoError(t, err)
-	assert.Positive(t, ms)
 }
 
 func TestWaitEventOrdersStreams(t *testing.T) {

@@ -53,7 +53,7 @@ func TestTensorMaps(t *testing.T) {
 	c := config([]driver.Ptr{q})
 	encoded := make([]byte, tensormap.Bytes)
 	require.NoError(t, g.EncodeTensorMap(encoded, &numbers, p))
-	c.Params = append(encoded, c.Params...)
+	c.Params, c.Offsets = append(encoded, c.Params...), []int{0, tensormap.Bytes}
 	c.Block[0] = 1
 	require.NoError(t, g.Launch(f, c, g.stream))
 	assert.EqualValues(t, 1, g.first(q), "number 31 is in the tensor")
