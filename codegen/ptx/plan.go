@@ -16,8 +16,10 @@
 //	         lane to 512; or lanes as outer points, where those are neighbours in
 //	         memory, and warps that share the inner loop
 //	           _held     rows stay in registers from phase to phase
-//	           _scratch  row buffers too long for shared memory
+//	           _staged   longer ones in shared memory
+//	           _scratch  row buffers too long for that
 //	           _parts, _sum  too few outer points for the device
+//	           ..._single    rows that are not aligned: several points at a time
 //	matmul   products, by the templates of package gemm, the epilogue in registers
 //
 // An example, y[i] = 2*x[i] in f32, from the entry's prologue on:
@@ -32,14 +34,14 @@
 //
 //   - for sizes for which codegen.Bind has succeeded, every address that an entry
 //     makes of its parameters lies in its buffer;
-//   - an access is as wide as alignment at concrete sizes allows; Bind tells the
-//     entry by a parameter, the same code serves both;
+//   - an access is as wide as alignment at concrete sizes allows: Bind tells the
+//     entry by a parameter, or picks the entry for single elements;
 //   - all threads of a block reach every barrier and shuffle;
 //   - the order of a reduction depends on sizes and on the device, never on timing;
 //   - where the last block of several ends what they share, it is told by counters,
 //     which a launch leaves as it finds them, zero.
 //
-// Floats: no contraction, no flushing of subnormals; minima and maxima propagate
+// Floats: no contraction, and no flushing of subnormals where one could matter; minima and maxima propagate
 // NaN. Options.FastMath gives the last of these up, and accuracy.
 package ptx
 

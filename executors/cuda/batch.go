@@ -83,6 +83,7 @@ func (b *batch) order(after [][]int) error {
 	}
 	ends := make([][]int, len(b.launches)) // nodes to wait for to wait for the launch
 	b.counters = make([]*counters, len(b.launches))
+	seen := make(map[*launch]bool, len(b.launches))
 	for i, l := range b.launches {
 		waits := []int{i - 1}
 		if after != nil {
@@ -96,7 +97,7 @@ func (b *batch) order(after [][]int) error {
 			}
 			ends[i] = append(ends[i], ends[w]...)
 		}
-		if err := b.count(i); err != nil {
+		if err := b.count(i, seen); err != nil {
 			return err
 		}
 		slices.Sort(ends[i])
@@ -115,13 +116,14 @@ func (b *batch) order(after [][]int) error {
 }
 
 // count finds the counters of launch i: its own, or, where it occurs for a second time,
-// others, since nothing need order the two.
-func (b *batch) count(i int) (err error) {
+// others, since nothing need order the two. seen are the launches before it.
+func (b *batch) count(i int, seen map[*launch]bool) (err error) {
 	l := b.launches[i]
 	b.counters[i] = l.own
-	if l.own != nil && slices.Contains(b.launches[:i], l) {
+	if l.own != nil && seen[l] {
 		b.counters[i], err = b.q.newCounters(l.zeros)
 	}
+	seen[l] = true
 	return err
 }
 

@@ -161,12 +161,5 @@ func (k *kernel) bind(f *form, sizes map[string]int64, wide bool) (*launch, erro
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLaunch(k, f, p, wide)
-	if err != nil {
-		return nil, err
-	}
-	for i, x := range p.Launches {
-		l.entries[i].config.Offsets = f.codes[x.Entry].offsets
-	}
-	return l, nil
+	return newLaunch(k, f, p, wide)
 }

@@ -87,7 +87,7 @@ func (l *launch) resolve(f *form, launches []ptx.Launch) error {
 		}
 		pointers, zeros := counted(x.Pointers)
 		l.entries = append(l.entries, entry{program: p, function: function, pointers: pointers, zeros: zeros, maps: x.Maps,
-			config: driver.LaunchConfig{Grid: x.Grid, Block: x.Block, Shared: x.Shared, Params: slices.Clone(x.Params)},
+			config: driver.LaunchConfig{Grid: x.Grid, Block: x.Block, Shared: x.Shared, Params: slices.Clone(x.Params), Offsets: f.codes[x.Entry].offsets},
 			label:  fmt.Sprintf("entry %s of @%s", x.Entry, l.k.name)})
 	}
 	return nil
