@@ -12,7 +12,7 @@ import (
 // their decompositions; executors may claim them whole.
 func compositeRows() map[Op]OpRow {
 	rows := make(map[Op]OpRow)
-	for _, family := range []func() map[Op]OpRow{pointwiseComposites, statisticComposites, normComposites, networkComposites, poolComposites} {
+	for _, family := range []func() map[Op]OpRow{pointwiseComposites, statisticComposites, cumulativeComposites, normComposites, networkComposites, poolComposites} {
 		for op, row := range family() {
 			rows[op] = row
 		}

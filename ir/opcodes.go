@@ -113,6 +113,7 @@ const (
 	OpArgmin
 	OpMean
 	OpVariance
+	OpCumulative
 	OpClamp
 	OpSquare
 	OpReciprocal

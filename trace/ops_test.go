@@ -152,6 +152,11 @@ func TestMethods(t *testing.T) {
 		{"Argmin", []*tensor.Tensor{a}, of(func(x *T) *T { return x.Argmin(-2) }), i64s([]int{3}, 0, 0, 0)},
 		{"CumSum", []*tensor.Tensor{a}, of(func(x *T) *T { return x.CumSum(1) }), f32s([]int{2, 3}, 1, 3, 6, 4, 9, 15)},
 		{"CumSum 0", []*tensor.Tensor{a}, of(func(x *T) *T { return x.CumSum(0) }), f32s([]int{2, 3}, 1, 2, 3, 5, 7, 9)},
+		{"CumSum of bools", []*tensor.Tensor{a}, of(func(x *T) *T { return x.Gt(2).CumSum(-1) }), i64s([]int{2, 3}, 0, 0, 1, 1, 2, 3)},
+		{"CumProd", []*tensor.Tensor{a}, of(func(x *T) *T { return x.CumProd(1) }), f32s([]int{2, 3}, 1, 2, 6, 4, 20, 120)},
+		{"CumProd of narrow integers", []*tensor.Tensor{m}, of(func(x *T) *T { return x.To(tensor.I8).CumProd(0) }), i64s([]int{4}, -7, -49, 294, 0)},
+		{"CumMax", []*tensor.Tensor{m}, of(func(x *T) *T { return x.CumMax(0) }), i64s([]int{4}, -7, 7, 7, 7)},
+		{"CumMin", []*tensor.Tensor{v}, of(func(x *T) *T { return x.CumMin(-1) }), f32s([]int{3}, 3, 1, 1)},
 
 		{"Reshape", []*tensor.Tensor{a}, of(func(x *T) *T { return x.Reshape(3, 2) }), f32s([]int{3, 2}, 1, 2, 3, 4, 5, 6)},
 		{"Reshape -1", []*tensor.Tensor{a}, of(func(x *T) *T { return x.View(-1, 2) }), f32s([]int{3, 2}, 1, 2, 3, 4, 5, 6)},

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"math/bits"
 	"slices"
 
 	"jitc/ir"
@@ -209,36 +208,20 @@ func (t *Tensor) argument(name string, op ir.Op, axis int) *Tensor {
 }
 
 // CumSum is the running sum along an axis; of bools and narrower integers in i64.
-// Along an axis of symbolic size its work grows with the square of the size.
-func (t *Tensor) CumSum(axis int) *Tensor {
-	return do("CumSum", []any{t}, func(s *scope, x []term) term {
-		a, y := s.axis(axis, x[0].rank()), wide(s, x[0])
-		if n, ok := s.rec.facts.Simplify(y.size(a)).Const(); ok {
-			return s.cumSumDoubling(y, a, n)
-		}
-		return s.cumSumSquare(y, a)
+func (t *Tensor) CumSum(axis int) *Tensor { return t.cumulative("CumSum", "add", axis, wide) }
+
+// CumProd is the running product along an axis; of bools and narrower integers in i64.
+func (t *Tensor) CumProd(axis int) *Tensor { return t.cumulative("CumProd", "mul", axis, wide) }
+
+// CumMax is the greatest element so far along an axis; NaN from the first one on.
+func (t *Tensor) CumMax(axis int) *Tensor { return t.cumulative("CumMax", "max", axis, asIs) }
+
+// CumMin is the least element so far along an axis; NaN from the first one on.
+func (t *Tensor) CumMin(axis int) *Tensor { return t.cumulative("CumMin", "min", axis, asIs) }
+
+func (t *Tensor) cumulative(name, combine string, axis int, prepare func(s *scope, x term) term) *Tensor {
+	return do(name, []any{t}, func(s *scope, x []term) term {
+		at := s.axis(axis, x[0].rank())
+		return s.op(ir.OpCumulative, []term{prepare(s, x[0])}, attr("axis", int64(at)), attr("combine", combine))
 	})
-}
-
-// cumSumDoubling adds, to each element, the one 1, 2, 4, ... places before it.
-func (s *scope) cumSumDoubling(x term, axis int, n int64) term {
-	for step := range max(bits.Len64(uint64(n))-1, 0) + 1 {
-		by := int64(1) << step
-		if by >= n {
-			break
-		}
-		before := s.slice(x, axis, dim.Const(0), dim.Const(n-by), 1)
-		x = s.op(ir.OpAdd, []term{x, s.pad(before, axis, dim.Const(by), dim.Const(0), splat(term{t: ir.T(x.dtype())}, 0))})
-	}
-	return x
-}
-
-// cumSumSquare sums, for each element, those that are not after it.
-func (s *scope) cumSumSquare(x term, axis int) term {
-	shape := slices.Insert(slices.Clone(x.shape()), axis, x.size(axis)) // [..., to, from, ...]
-	at := ir.T(tensor.I64, shape...)
-	upTo := s.op(ir.OpGe, []term{s.iota(at, axis), s.iota(at, axis+1)})
-	row := s.reshape(x, slices.Insert(slices.Clone(x.shape()), axis, dim.Const(1)))
-	all := s.toShape(row, shape)
-	return s.op(ir.OpReduceSum, []term{s.op(ir.OpSelect, []term{upTo, all, splat(all, 0)})}, attr("axes", []int64{int64(axis + 1)}))
 }

@@ -160,11 +160,14 @@ func (e *Executor) Features() string {
 	return m.String()
 }
 
-// Claim takes every primitive, updates of what is large alone, and attention; other composites come back as their
-// parts.
+// Claim takes every primitive, updates of what is large alone, attention, and
+// cumulative reductions; other composites come back as their parts.
 func (e *Executor) Claim(v *ir.Value) fusion.Claim {
 	if v.Op == ir.OpAttention {
 		return e.claimAttention(v)
+	}
+	if v.Op == ir.OpCumulative {
+		return e.claimCumulative(v)
 	}
 	return e.claimUpdate(v)
 }
@@ -183,6 +186,9 @@ func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Opt
 	k, err := newAttention(e, m, region, o)
 	if k == nil && err == nil {
 		k, err = newUpdate(e, m, region, o)
+	}
+	if k == nil && err == nil {
+		k, err = newCumulative(e, m, region, o)
 	}
 	if k == nil && err == nil {
 		k, err = newKernel(e, m, region, o)

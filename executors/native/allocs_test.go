@@ -49,3 +49,17 @@ func TestSteadyUpdatesAllocateNothing(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(20, func() { _ = l.Run(bufs, scratch, workers) }), dt.String())
 	}
 }
+
+func TestSteadyCumulativesAllocateNothing(t *testing.T) {
+	workers := pool.New(2)
+	defer workers.Close()
+	for _, dt := range []tensor.DType{tensor.F32, tensor.BF16} {
+		for axis := range 2 {
+			l := bound(t, cumulativeOf(t, ir.TConst(dt, 300, 400), axis, "add", false))
+			in, _ := tensor.New(dt, 300, 400).Bytes()
+			out, _ := tensor.New(dt, 300, 400).Bytes()
+			bufs := [][]byte{in, out}
+			require.Zero(t, testing.AllocsPerRun(20, func() { _ = l.Run(bufs, nil, workers) }), "%s, axis %d", dt, axis)
+		}
+	}
+}

@@ -80,9 +80,14 @@ func (e *Executor) Features() string {
 	return "x86-64 machine code, AVX2 and FMA"
 }
 
-// Claim takes every primitive, updates of what is large alone; composites come back
-// as their parts.
-func (*Executor) Claim(v *ir.Value) fusion.Claim { return executors.ClaimUpdates(v) }
+// Claim takes every primitive, updates of what is large alone, and cumulative
+// reductions; other composites come back as their parts.
+func (*Executor) Claim(v *ir.Value) fusion.Claim {
+	if v.Op == ir.OpCumulative {
+		return fusion.Claim{Level: fusion.Alone, Why: "goes along lines in order: there is no loop nest"}
+	}
+	return executors.ClaimUpdates(v)
+}
 
 // Compile lowers the region and emits its code.
 func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Options) (executors.Kernel, error) {
@@ -90,6 +95,9 @@ func (e *Executor) Compile(ctx context.Context, region *ir.Func, o executors.Opt
 		return nil, err
 	}
 	if k := newUpdate(region); k != nil && e.Claim(k.v).Level < fusion.Fusible {
+		return k, nil
+	}
+	if k := newCumulative(region); k != nil {
 		return k, nil
 	}
 	loops, err := codegen.Lower(region, codegen.Options{})

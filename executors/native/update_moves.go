@@ -118,7 +118,7 @@ func (m *moves) chunks(u *updateRun, stage int) int {
 func (m *moves) start(u *updateRun, s *step) int {
 	at := 0
 	for _, x := range s.Starts {
-		at += clamped(m.at, u.bufs[x.Buf][x.Offset*m.at.Size():], x.Limit) * x.Step
+		at += clamped(m.at, u.at(x.Place, m.at.Size()), x.Limit) * x.Step
 	}
 	return at * s.Size
 }

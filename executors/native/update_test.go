@@ -190,6 +190,14 @@ var updatesThroughViews = map[string]struct {
   %4 = dynamic_update_slice(%x, %u, %2, %3)
   return %4
 }`, 0},
+	"starts from a copy": {`func @f(%x: f32[60,30], %u: f32[2,30], %s: i32[2,3]) -> f32[60,30] {
+  %0 = transpose(%s) {perm=[1,0]}
+  %1 = reshape(%0) {shape=[6]}
+  %2 = slice(%1) {starts=[1], limits=[2]}
+  %3 = reshape(%2) {shape=[]}
+  %4 = dynamic_update_slice(%x, %u, %3, %3)
+  return %4
+}`, 0},
 	"stored transposed": {`func @f(%x: u8[90,50], %u: u8[3,50], %i: i64[], %z: i64[]) -> u8[50,90] {
   %0 = dynamic_update_slice(%x, %u, %i, %z)
   %1 = transpose(%0) {perm=[1,0]}

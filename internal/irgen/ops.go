@@ -51,6 +51,7 @@ var opRows = []opRow{
 	{6, surface, (*generator).unaryComposite},
 	{4, surface, (*generator).normComposite},
 	{3, surface, (*generator).linear},
+	{2, surface, (*generator).cumulative},
 }
 
 func (g *generator) row() opRow {
@@ -227,6 +228,17 @@ func (g *generator) normComposite() *ir.Value {
 func (g *generator) notEmpty(v *ir.Value) bool {
 	lo, _ := g.f.Facts.Range(v.Type.Elements())
 	return lo > 0
+}
+
+// cumulative goes along any axis, either way.
+func (g *generator) cumulative() *ir.Value {
+	x := g.pickWhere(func(v *ir.Value) bool { return v.Type.DType != tensor.Bool && v.Type.Rank() > 0 })
+	if x == nil {
+		return nil
+	}
+	combine := []string{"add", "mul", "min", "max"}[g.rng.IntN(4)]
+	return g.emit(ir.OpCumulative, []*ir.Value{x}, ir.Attr{Name: "axis", Value: int64(g.rng.IntN(x.Type.Rank()))},
+		ir.Attr{Name: "combine", Value: combine}, ir.Attr{Name: "reverse", Value: g.rng.IntN(2) == 0})
 }
 
 func (g *generator) linear() *ir.Value {

@@ -157,6 +157,34 @@ func @f(%x: f32[S,3], %i: i32[5], %y: f32[5,3], %z: f32[2,S,4], %j: i64[2,3], %u
   %4: f32[2,S,4] = transpose(%3) {perm=[0, 2, 1]}
   return %0, %4
 }`, []string{"at most S - 1"}, true},
+	{"what is carried to the end needs no mask", "S", `
+func @f(%x: i32[2,S], %y: f16[S,3]) -> (i32[2,S], f16[S,3], f16[S,3]) where S in [0, 7] {
+  %0: i32[2,S] = cumulative(%x) {axis=1, combine="add"}
+  %1: f16[S,3] = cumulative(%y) {axis=0, combine="max"}
+  %2: f16[S,3] = cumulative(%y) {axis=1, combine="mul", reverse=true}
+  return %0, %1, %2
+}`, nil, true},
+	{"what is carried from the end does", "S", `
+func @f(%x: i32[2,S], %y: f16[S,3], %z: u8[S]) -> (i32[2,S], f16[S,3], u8[S], u8[S]) where S in [0, 7] {
+  %0: i32[2,S] = cumulative(%x) {axis=1, combine="add", reverse=true}
+  %1: f16[S,3] = cumulative(%y) {axis=0, combine="max", reverse=true}
+  %2: u8[S] = cumulative(%z) {axis=0, combine="mul", reverse=true}
+  %3: u8[S] = cumulative(%z) {axis=0, combine="min", reverse=true}
+  return %0, %1, %2, %3
+}`, []string{"0", "-inf", "1", "255"}, true},
+	{"and between merged axes", "S", `
+func @f(%x: i32[B,S]) -> i32[B,S] where B in [1, 3], S in [0, 7] {
+  %0: i32[B*S] = reshape(%x)
+  %1: i32[B*S] = cumulative(%0) {axis=0, combine="add"}
+  %2: i32[B,S] = reshape(%1)
+  return %2
+}`, []string{"0"}, true},
+	{"sums of floats may be rounded in another order", "S", `
+func @f(%x: f32[S]) -> f32[] where S in [0, 7] {
+  %0: f32[S] = cumulative(%x) {axis=0, combine="add"}
+  %1: f32[] = reduce_max(%0) {axes=[0]}
+  return %1
+}`, []string{"-inf"}, false},
 	{"two symbols of one size", "T", `
 func @f(%x: f32[T], %y: f32[U]) -> f32[] where T in [1, 7], U == 2*T {
   %0: f32[] = dot_general(%y, %y) {lhs_contract=[0], rhs_contract=[0]}

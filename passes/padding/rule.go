@@ -11,7 +11,7 @@ import (
 type rule func(w *walker, v *ir.Value) ([]axis, error)
 
 // rules are those of the ops that are not pointwise. Composites have none, but for
-// size: they are decomposed.
+// size and cumulative: they are decomposed.
 var rules map[ir.Op]rule
 
 // init fills the table, since rules of bodies look rules up.
@@ -42,6 +42,8 @@ func init() {
 		ir.OpReduceWindow: reduceWindow,
 
 		ir.OpDotGeneral: dotGeneral,
+
+		ir.OpCumulative: cumulative,
 
 		ir.OpCond:  bodies,
 		ir.OpWhile: bodies,
