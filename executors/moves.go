@@ -31,7 +31,8 @@ type Move struct {
 	// Sizes and strides, in elements, outermost first, at least one of each: with as few
 	// axes as possible. Axes of one element are left out.
 	Sizes, FromStrides, ToStrides []int
-	// Starts shift To, each by a scalar of a parameter.
+	// Starts shift To, each by a scalar of a parameter, or of what an earlier move brought
+	// to the scratch memory.
 	Starts []Start
 	// Whole: all of one buffer, in order, goes to all of another.
 	Whole bool
@@ -45,8 +46,8 @@ type Place struct{ Buf, Offset int }
 // InScratch is the Buf of places in the scratch memory.
 const InScratch = -1
 
-// Start is an element of a parameter that says where a move begins: clamped to [0,
-// Limit], so many Steps behind To.
+// Start is an integer that says where a move begins: clamped to [0, Limit], so many
+// Steps behind To.
 type Start struct {
 	Place
 	Limit, Step int
@@ -252,11 +253,8 @@ func (m *mover) box(to lying) error {
 			return err
 		}
 		s := Start{at.place, to.Shape[i] - u.Shape[i], to.Strides[i]}
-		switch {
-		case s.Limit < 0:
+		if s.Limit < 0 {
 			return fmt.Errorf("dynamic_update_slice: expected an update that fits, got size %d into %d on axis %d", u.Shape[i], to.Shape[i], i)
-		case s.Buf == InScratch:
-			panic("BUG: executors: a scalar has strides, whatever it is a view of")
 		}
 		starts = append(starts, s)
 	}

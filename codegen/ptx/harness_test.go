@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,21 +89,12 @@ func (d *onDevice) run(t testing.TB, b *codegen.Bound, bufs [][]byte, align int)
 	}
 	var total sim.Stats
 	for _, l := range plan.Launches {
-		params := append([]byte(nil), l.Params...)
-		for _, p := range l.Pointers {
-			base, ok := map[int]uint64{Scratch: scratch, Zeros: zeros}[p.Buf]
-			if !ok {
-				base = at[p.Buf]
+		params := filled(t, l, func(buf int) uint64 {
+			if base, ok := map[int]uint64{Scratch: scratch, Zeros: zeros}[buf]; ok {
+				return base
 			}
-			binary.LittleEndian.PutUint64(params[p.At:], base+uint64(p.Offset))
-		}
-		for _, x := range l.Maps {
-			base := scratch
-			if x.Buf != Scratch {
-				base = at[x.Buf]
-			}
-			require.NoError(t, sim.EncodeTensorMap(params[x.At:x.At+tensormap.Bytes], &x.Tensor, base+uint64(x.Offset)))
-		}
+			return at[buf]
+		})
 		stats, err := d.text.Run(mem, sim.Launch{Entry: l.Entry, Grid: ints(l.Grid), Block: ints(l.Block), Shared: int(l.Shared), Params: params}, sim.Options{GlobalRaces: plan.Zeros > 0})
 		require.NoError(t, err, "%s\n%s\n%s", b.Kernel, d.m.Text(), l.Entry)
 		total.Add(stats)
@@ -116,6 +108,19 @@ func (d *onDevice) run(t testing.TB, b *codegen.Bound, bufs [][]byte, align int)
 		}
 	}
 	return total
+}
+
+// filled is a launch's parameter block, with the addresses of buffers, as base says.
+func filled(t testing.TB, l Launch, base func(buf int) uint64) []byte {
+	t.Helper()
+	params := slices.Clone(l.Params)
+	for _, p := range l.Pointers {
+		binary.LittleEndian.PutUint64(params[p.At:], base(p.Buf)+uint64(p.Offset))
+	}
+	for _, x := range l.Maps {
+		require.NoError(t, sim.EncodeTensorMap(params[x.At:x.At+tensormap.Bytes], &x.Tensor, base(x.Buf)+uint64(x.Offset)))
+	}
+	return params
 }
 
 func ints(v [3]uint32) [3]int { return [3]int{int(v[0]), int(v[1]), int(v[2])} }

@@ -230,15 +230,15 @@ func (g *groupCode) rest(l *loop, width int, s share, w *walk) {
 	b.Place(done)
 }
 
-// Bytes that a thread has under way per access.
+// What a thread has under way: bytes per access, and so many runs of the body.
 const (
 	columnBytes    = 32
 	rowBytes       = 32
 	maxCopies      = 16
-	maxCopiedInsts = 600
-	manyCopies     = 8 // more than these only of a body of
-	fewInsts       = 4
-	wideCopies     = 2
+	maxCopiedInsts = 600 // of all copies together
+	manyCopies     = 8   // more than these only of a body of at most
+	fewInsts       = 4   // instructions
+	wideCopies     = 2   // of elements of 8 bytes
 )
 
 // copies is how many runs of an innermost loop are done at once.

@@ -111,6 +111,29 @@ func TestNotInPlace(t *testing.T) {
 	}
 }
 
+// Where an update begins may be said by what a launch before has copied.
+func TestStartsFromACopy(t *testing.T) {
+	e, _ := newExecutor(t, fake.Config{Races: true}, cuda.Options{})
+	q := queueOf(t, e)
+	l := bind(t, compile(t, e, `func @f(%x: f32[60,30], %u: f32[2,30], %s: i32[2,3]) -> f32[60,30] {
+  %0: i32[3,2] = transpose(%s) {perm=[1,0]}
+  %1: i32[6] = reshape(%0) {shape=[6]}
+  %2: i32[1] = slice(%1) {starts=[1], limits=[2]}
+  %3: i32[] = reshape(%2) {shape=[]}
+  %4: f32[60,30] = dynamic_update_slice(%x, %u, %3, %3)
+  return %4
+}
+`, executors.Options{}), nil)
+	require.Zero(t, l.(executors.InPlacer).InPlace(0))
+	scratch, err := q.Alloc(l.ScratchBytes(1))
+	require.NoError(t, err)
+	x, u := elementsOn(t, q, make([]float32, 1800)), elementsOn(t, q, slices.Repeat([]float32{7}, 60))
+	require.NoError(t, l.Run([][]byte{x, u, elementsOn(t, q, []int32{50, 51, 52, 11, 53, 54}), x}, scratch, nil))
+	want := make([]float32, 1800)
+	copy(want[11*30:], slices.Repeat([]float32{7}, 60))
+	require.Equal(t, want, floats(t, q, x))
+}
+
 func TestUpdateSizes(t *testing.T) {
 	e, _ := newExecutor(t, fake.Config{}, cuda.Options{})
 	k := compile(t, e, `func @f(%x: f32[S], %i: i64[3], %u: f32[3]) -> f32[S] where S in [0, 9] {

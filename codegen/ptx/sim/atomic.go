@@ -8,7 +8,7 @@ var atomicOps = map[string]opcode{
 // update is what an atomic operation makes of the old value and its operands.
 type update func(old, x, y uint64) uint64
 
-// updates are the atomic operations, by type.
+// updateFuncs are the atomic operations, and the types that each has.
 var updateFuncs = map[string]struct {
 	types []string
 	f     func(t typ, flush bool) update

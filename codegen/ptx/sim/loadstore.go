@@ -8,8 +8,8 @@ var memoryOps = map[string]opcode{
 	"st":        stores,
 	"prefetch":  prefetches,
 	"prefetchu": prefetches,
-	"membar":    fences,
-	"fence":     fencesProxies,
+	"membar":    fencesMemory,
+	"fence":     fences,
 }
 
 var accessedTypes = []string{"b8", "b16", "b32", "b64", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f32", "f64"}
@@ -117,9 +117,20 @@ func prefetches(d *decoder) exec {
 	return nothing
 }
 
-// fences is membar and fence: here memory is always in order, but blocks hand nothing
-// over without one.
+// fences is fence, of which there are three kinds.
 func fences(d *decoder) exec {
+	switch {
+	case d.has("mbarrier_init"):
+		return fencesMbarriers(d)
+	case d.has("proxy"):
+		return fencesProxies(d)
+	}
+	return fencesMemory(d)
+}
+
+// fencesMemory is membar, and fence of a scope: here memory is always in order, but
+// blocks hand nothing over without one.
+func fencesMemory(d *decoder) exec {
 	scope := ""
 	if d.op == "membar" {
 		scope = d.one("gl", "cta", "sys")

@@ -228,18 +228,9 @@ func (w *warp) follow(pc int32, group uint32, next int32, steps int64) {
 			}
 			pc++
 		case branches:
-			if mask != group && mask != 0 {
-				if group == w.live {
-					w.converged = b.shared.tick
-				}
-				w.move(mask, in.target)
-				w.move(group&^mask, pc+1)
+			var apart bool
+			if pc, apart = w.branch(in, mask, pc); apart {
 				return
-			}
-			if mask != 0 {
-				pc = in.target
-			} else {
-				pc++
 			}
 		case polls:
 			pc++
@@ -274,6 +265,23 @@ func (w *warp) follow(pc int32, group uint32, next int32, steps int64) {
 		}
 	}
 	w.move(group, pc)
+}
+
+// branch takes the lanes of a mask to the instruction's target. Where the others of the
+// group do not go along, all have been moved; else next is where they are.
+func (w *warp) branch(in *inst, mask uint32, pc int32) (next int32, apart bool) {
+	switch mask {
+	case 0:
+		return pc + 1, false
+	case w.group:
+		return in.target, false
+	}
+	if w.group == w.live {
+		w.converged = w.b.shared.tick
+	}
+	w.move(mask, in.target)
+	w.move(w.group&^mask, pc+1)
+	return pc, true
 }
 
 // guarded are the lanes of the group for which the guard holds.

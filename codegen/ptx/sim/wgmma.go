@@ -124,15 +124,8 @@ func (b *block) endRegisters() {
 }
 
 // fencesProxies is fence.proxy.async: what its thread has written to shared memory
-// may then be read by asynchronous products, of others behind a barrier. All other
-// fences change nothing.
+// may then be read by asynchronous products and copies, of others behind a barrier.
 func fencesProxies(d *decoder) exec {
-	switch {
-	case d.has("mbarrier_init"):
-		return fencesMbarriers(d)
-	case !d.has("proxy"):
-		return fences(d)
-	}
 	d.needsGroupVersion()
 	d.needs(90, d.inst.text)
 	d.one("async")

@@ -218,7 +218,7 @@ func copyLaunch(from, to, bytes, multiprocessors int) ptx.Launch {
 
 // copyGrid is how many blocks copy so many bytes.
 func copyGrid(bytes, multiprocessors int) int {
-	return min(divUp(bytes, maxUnit*copyUnroll*threads), copyBlocks*multiprocessors)
+	return min(divUp(bytes, maxUnit*copyUnroll*threads), copyBlocks*max(1, multiprocessors))
 }
 
 // ScatterSizes are those of a scatter, Lead of them with rows of Row elements, of which
@@ -316,7 +316,8 @@ const ownedBlocks = 4
 func (b *block) owned(entry string, s ScatterSizes, row, slots, multiprocessors int) (ptx.Launch, error) {
 	lanes := lanesOf(row)
 	groups, tiles := threads/lanes, divUp(row, lanes)
-	want := max(ownedBlocks*multiprocessors/min(s.Lead*tiles, ownedBlocks*multiprocessors), 1)
+	busy := ownedBlocks * max(1, multiprocessors)
+	want := busy / min(s.Lead*tiles, busy)
 	rows := divUp(divUp(s.Size, want), groups) * groups
 	if slots < math.MaxInt32/groups {
 		rows = min(rows, slots*groups)

@@ -58,7 +58,7 @@ var scatterParams = paramTable{
 		"rows",     // of a range
 		"lanelog",  // the logarithm of the threads of a row
 		"grouplog", // and of the rows that threads have at a time
-		"rowbytes", //
+		"rowbytes", // of a row
 	},
 }
 
