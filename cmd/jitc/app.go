@@ -109,7 +109,37 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.runCommand(), a.compileCommand(), a.explainCommand(), a.checkCommand(), a.fmtCommand(),
 		a.guardsCommand(), a.sizesCommand(), a.benchCommand(), a.opsCommand(), a.executorsCommand(), a.cacheCommand(),
 		a.versionCommand(), environmentTopic(a.executors))
+	root.SetHelpCommand(helpCommand(root))
 	return root
+}
+
+// helpCommand prints the help of a command or topic. An unknown one is an error.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about a command or a topic",
+		Long: "Help prints what COMMAND --help does, and what jitc --help lists as additional\ntopics.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownTopic(cmd, rest)
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+func unknownTopic(of *cobra.Command, rest []string) error {
+	e := &usageError{msg: "no help about " + quote(rest[0]), hint: of.CommandPath() + " --help lists commands and topics"}
+	var names []string
+	for _, c := range of.Commands() {
+		names = append(names, c.Name())
+	}
+	if near := nearNames(rest[0], names); len(near) > 0 {
+		path := strings.TrimPrefix(of.CommandPath()+" ", of.Root().Name()+" ")
+		e.hint = "did you mean " + of.Root().Name() + " help " + path + strings.Join(near, " or ") + "?"
+	}
+	return e
 }
 
 func unknownCommand(cmd *cobra.Command, args []string) error {

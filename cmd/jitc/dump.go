@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"jitc"
+	"jitc/executors/native"
 	"jitc/ir"
 )
 
@@ -104,7 +105,10 @@ func (c *segment) kernelDump(stage string) string {
 		fmt.Fprintf(&b, "# kernel %s: %s, %s %s\n", r.Key, r.Executor, plural(len(g), "region"), idsText(g))
 		text, ok := steps[r.Index].Kernel.Dump(stage)
 		if !ok {
-			text = "# there is none: " + r.Detail
+			text = fmt.Sprintf("# it has no %s: %s", stage, r.Detail)
+			if stage == "ptx" && r.Executor == native.Name {
+				text = "# it has no ptx, which is for GPUs: see asm"
+			}
 		}
 		b.WriteString(strings.TrimRight(text, "\n") + "\n\n")
 	}

@@ -35,7 +35,7 @@ type engineFlags struct {
 
 func (e *engineFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&e.executors, "executors", nil, "executors in order of preference (default: all that run here), a `LIST` such as native,reference")
+	fl.StringSliceVar(&e.executors, "executors", nil, "executors in order of preference (default: all that run here), a `LIST` such as native,reference or cuda:1,native")
 	fl.IntVar(&e.threads, "threads", 0, "workers that run kernels; 0: one per processor")
 	fl.BoolVar(&e.noFuse, "no-fuse", false, "make every op a region of its own")
 	fl.BoolVar(&e.fastMath, "fast-math", false, "allow rewrites that change results beyond rounding")
@@ -90,13 +90,34 @@ func executorsError(names []string, err error) error {
 	var absent *executors.UnavailableError
 	switch {
 	case errors.As(err, &unknown):
-		return &usageError{msg: err.Error(), hint: "jitc executors lists them"}
+		return &usageError{msg: err.Error(), hint: unknownHint(unknown)}
 	case errors.As(err, &absent):
 		why, hint := whyAndHint(absent.Err)
 		return &usageError{msg: fmt.Sprintf("executor %q is not available: %s", absent.Name, why),
 			hint: orText(hint, "jitc executors lists what is")}
 	}
 	return &usageError{msg: "--executors " + strings.Join(names, ",") + ": " + err.Error()}
+}
+
+// unknownHint says what to write in the place of an unknown name.
+func unknownHint(e *executors.UnknownError) string {
+	kind, _, numbered := strings.Cut(e.Name, ":")
+	for _, x := range executors.All() {
+		if !numbered || x.Name() != kind {
+			continue
+		}
+		if _, several := x.(executors.Indexed); several {
+			return fmt.Sprintf("devices have numbers from 0: %s is the first, %[1]s:1 the second", kind)
+		}
+		return kind + " has no numbered devices: name it alone"
+	}
+	if kind == "gpu" && slices.Contains(e.Known, "cuda") {
+		return "did you mean cuda?"
+	}
+	if near := nearNames(kind, e.Known); kind != "" && len(near) > 0 {
+		return "did you mean " + listNames(near) + "?"
+	}
+	return "jitc executors lists them"
 }
 
 // maxThreads bounds --threads: a typing mistake should not start a million workers.

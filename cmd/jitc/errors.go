@@ -41,7 +41,22 @@ func usageOf(cmd *cobra.Command, err error) error {
 	if errors.As(err, &u) && u.hint != "" {
 		return u
 	}
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		if near := nearNames(name, flagNames(cmd)); len(near) > 0 {
+			return &usageError{msg: err.Error(), hint: "did you mean --" + strings.Join(near, " or --") + "?"}
+		}
+	}
 	return &usageError{msg: err.Error(), hint: cmd.CommandPath() + " --help explains the command line"}
+}
+
+// flagLine is where a command's help explains a flag.
+var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([\w-]+)`)
+
+func flagNames(cmd *cobra.Command) (names []string) {
+	for _, m := range flagLine.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+		names = append(names, m[1])
+	}
+	return names
 }
 
 // invalidValue is what the flag package says of a value that it cannot read.

@@ -35,7 +35,8 @@ type machineReport struct {
 const executorsLong = `Executors lists the executors of this build, best first: where each computes,
 whether it can run on this machine, and if not, why. A program uses all that are
 available, or those of --executors, in that order. The first one that claims an
-op computes it; the reference executor takes what is left.
+op computes it; the reference executor takes what is left. cuda and cublas are
+listed for the first GPU; cuda:1 and cublas:1 are those of the second.
 
 One that is absent is no fault: cuda and cublas need an NVIDIA GPU and what
 NVIDIA installs for it, and everything runs without. jitc help environment lists

@@ -103,6 +103,11 @@ func TestUnavailableExecutor(t *testing.T) {
 		assert.Equal(t, &usageError{`executor "cuda" is not available: no CUDA driver: not found`, hint}, err)
 		assert.Equal(t, exitInput, exitCode(err))
 	}
-	assert.Equal(t, &usageError{`unknown executor "cudda": registered are cuda, native`, "jitc executors lists them"},
-		executorsError([]string{"cudda"}, &executors.UnknownError{Name: "cudda", Known: []string{"cuda", "native"}}))
+	for name, hint := range map[string]string{
+		"cudda": "did you mean cuda?", "gpu": "did you mean cuda?", "natve": "did you mean native?", "tpu": "jitc executors lists them",
+		"native:1": "native has no numbered devices: name it alone", ":1": "jitc executors lists them",
+	} {
+		err := executorsError([]string{name}, &executors.UnknownError{Name: name, Known: []string{"cuda", "native"}})
+		assert.Equal(t, &usageError{`unknown executor "` + name + `": registered are cuda, native`, hint}, err)
+	}
 }

@@ -97,7 +97,9 @@ func (a *app) writeExpectation(e *expectation) {
 		}
 	}
 	if len(e.Unchecked) > 0 {
-		fmt.Fprintf(a.out, "  %s\n", a.style.dim("not in the file: "+strings.Join(e.Unchecked, ", ")))
+		for _, l := range wrap("not in the file: "+strings.Join(e.Unchecked, ", "), columns-2) {
+			fmt.Fprintf(a.out, "  %s\n", a.style.dim(l))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,18 +99,49 @@ func selectOps(names []string) ([]opReport, error) {
 	return []opReport{describeOp(op)}, nil
 }
 
-// nearOps suggests ops whose names hold the text or are held by it.
+// otherNames are names that users of other systems look for.
+var otherNames = map[string]string{
+	"index_add": `scatter with combine="add"`, "scatter_add": `scatter with combine="add"`,
+	"index_copy": `scatter with combine="set"`, "index_put": `scatter with combine="set"`,
+	"scatter_reduce": "scatter", "index_select": "gather", "take": "gather", "where": "select", "permute": "transpose",
+	"attention": "scaled_dot_product_attention", "conv2d": "convolution", "einsum": "dot_general", "bmm": "matmul",
+}
+
+// nearOps suggests the ops that a text may mean.
 func nearOps(text string) string {
-	var near []string
+	if is, ok := otherNames[text]; ok {
+		return "in a trace it is " + is
+	}
+	var names []string
 	for _, op := range ir.Ops() {
-		if n := op.String(); strings.Contains(n, text) || strings.Contains(text, n) {
-			near = append(near, n)
+		names = append(names, op.String())
+	}
+	if near := nearNames(text, names); len(near) > 0 {
+		return "did you mean " + listNames(near) + "?"
+	}
+	return "jitc ops lists them"
+}
+
+// nearNames are the names that the text may mean: those that hold it or are held by
+// it, and those that two letters are missing from, or were added to, at most.
+func nearNames(text string, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		short, long := text, n
+		if len(short) > len(long) {
+			short, long = long, short
+		}
+		return !strings.Contains(long, short) && (len(short) < 3 || len(long) > len(short)+2 || !isWithin(short, long))
+	})
+}
+
+// isWithin reports whether long is short with letters added.
+func isWithin(short, long string) bool {
+	for i := range len(long) {
+		if short != "" && short[0] == long[i] {
+			short = short[1:]
 		}
 	}
-	if len(near) == 0 {
-		return "jitc ops lists them"
-	}
-	return "did you mean " + listNames(near) + "?"
+	return short == ""
 }
 
 func describeOp(op ir.Op) opReport {
