@@ -190,7 +190,7 @@ func (s *AttrSpec) check(op Op, value any) error {
 			}
 		}
 		return &OpError{Op: op, Arg: -1, Attr: s.Name, What: "attribute " + s.Name + " has an unknown value",
-			Expected: fmt.Sprintf("one of %q", s.Enum), Got: fmt.Sprintf("%q", str)}
+			Expected: s.oneOf(), Got: fmt.Sprintf("%q", str)}
 	}
 	return nil
 }

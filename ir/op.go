@@ -2,6 +2,8 @@ package ir
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"jitc/ir/dim"
 	"jitc/ir/tensor"
@@ -58,6 +60,15 @@ type AttrSpec struct {
 	// FromType: the text form leaves the attribute out, because it says no more
 	// than the printed result type does (its shape or its element type).
 	FromType bool
+}
+
+// oneOf lists the allowed values, for messages: one of "set", "add".
+func (s *AttrSpec) oneOf() string {
+	quoted := make([]string, len(s.Enum))
+	for i, e := range s.Enum {
+		quoted[i] = strconv.Quote(e)
+	}
+	return "one of " + strings.Join(quoted, ", ")
 }
 
 // OpRow is one row of the op table: everything that defines the op.

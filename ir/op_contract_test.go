@@ -187,7 +187,7 @@ func TestContractTypeRules(t *testing.T) {
 		{OpConvolution, nil, []Type{f32("1", "2", "8"), f32("6", "2", "B")},
 			`convolution: filter size on axis 2: expected a constant of at least 1, got f32[6,2,B]`},
 		{OpReduceWindow, NewAttrs(Attr{"op", "mean"}, Attr{"window", ints(1)}), []Type{f32("4")},
-			`reduce_window: attribute op has an unknown value: expected one of ["max" "min" "sum"], got "mean"`},
+			`reduce_window: attribute op has an unknown value: expected one of "max", "min", "sum", got "mean"`},
 		{OpReduceWindow, NewAttrs(Attr{"op", "max"}, Attr{"window", ints(1, 2)}, Attr{"strides", ints(1, 2)}), []Type{f32("B", "C")}, "f32[B,C floordiv 2]"},
 	})
 }

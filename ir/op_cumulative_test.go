@@ -105,6 +105,6 @@ func TestCumulativeTypeRules(t *testing.T) {
 		{OpCumulative, cumulativeAttrs(0, "add", false), []Type{typed(tensor.F32)}, `cumulative: a scalar has no axes: expected no axis, got 0`},
 		{OpCumulative, cumulativeAttrs(0, "max", false), []Type{typed(tensor.Bool, "3")},
 			`cumulative: wrong element type of the first operand: expected one of u8, u16, u32, u64, i8, i16, i32, i64, f8e4m3, f8e5m2, f16, bf16, f32, f64, got bool[3] (cast it, for example to f32)`},
-		{OpCumulative, cumulativeAttrs(0, "or", false), []Type{x}, `cumulative: attribute combine has an unknown value: expected one of ["add" "mul" "min" "max"], got "or"`},
+		{OpCumulative, cumulativeAttrs(0, "or", false), []Type{x}, `cumulative: attribute combine has an unknown value: expected one of "add", "mul", "min", "max", got "or"`},
 	})
 }

@@ -2,7 +2,6 @@ package ir
 
 import (
 	"encoding/hex"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -170,7 +169,10 @@ func (p *parser) boolean() (bool, error) {
 func (p *parser) str(spec *AttrSpec) (string, error) {
 	expected := "a string"
 	if spec.Enum != nil {
-		expected = fmt.Sprintf("one of %q", spec.Enum)
+		expected = spec.oneOf()
+	}
+	if t := p.tok; t.kind == tokIdent {
+		return "", p.fail(t, "syntax error", expected, t.String(), "strings are in quotes: "+strconv.Quote(t.text))
 	}
 	t, err := p.take(tokString, expected)
 	if err != nil {

@@ -37,7 +37,7 @@ func (p *parser) typ(f *Func, declare bool) (Type, error) {
 	}
 	at := p.tok
 	if !p.is("[") {
-		return Type{}, p.failExpected(`"[" and the shape`)
+		return Type{}, p.failExpected(fmt.Sprintf(`"[" and the shape, as in %s[] for a scalar`, dt))
 	}
 	shape, err := p.sizes(true)
 	if err != nil {
