@@ -39,8 +39,8 @@ import (
 
 // Options configure an Engine. The zero value is the default.
 type Options struct {
-	// Executors is the ordered list of executors; empty: every available one,
-	// best first. The reference executor is always last.
+	// Executors is the ordered list of executors, by name, or by name and device
+	// ("cuda:1"); empty: every available one, best first. The reference executor is always last.
 	Executors []string
 	// Threads is the number of workers that run kernels; 0: one per processor.
 	Threads int

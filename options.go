@@ -192,11 +192,11 @@ func Marks(marks ...Mark) FuncOption {
 	}
 }
 
-// Donate gives the memory of tensor arguments, by path, to the results: what lay
-// there is gone after the call. A call whose donated argument shares memory with
-// another one is an error where a result would be computed there. A CallInto whose
-// result has tensors that fit, and functions whose sizes are padded (Bucket), leave
-// it alone.
+// Donate gives the memory of tensor arguments, by path ("cache.K", "caches[*].K"), to
+// the results: what lay there is gone after the call. A call whose donated argument
+// shares memory with another one is an error where a result would be computed there.
+// A CallInto whose result has tensors that fit, and functions whose sizes are padded
+// (Bucket), leave it alone.
 func Donate(paths ...string) FuncOption {
 	return func(o *funcOptions) { o.donate = append(o.donate, paths...) }
 }
