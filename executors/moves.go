@@ -132,7 +132,7 @@ func (m *mover) find(x *ir.Value) (l lying, err error) {
 // hold moves elements of x's type to the scratch memory, in their order, and says
 // where that of x is.
 func (m *mover) hold(x *ir.Value, of lying) Place {
-	to := lying{Strided{Shape: of.Shape, Strides: rowMajor(of.Shape)}, m.reserve(x, of.Shape)}
+	to := lying{InOrder(of.Root, of.Shape), m.reserve(x, of.Shape)}
 	m.move(x, of, to)
 	return to.place
 }
@@ -185,7 +185,7 @@ func (m *mover) update() error {
 	if err != nil {
 		return err
 	}
-	m.move(m.v, from, lying{Strided{Shape: from.Shape, Strides: rowMajor(from.Shape)}, Place{Buf: len(m.region.Params)}})
+	m.move(m.v, from, lying{InOrder(from.Root, from.Shape), Place{Buf: len(m.region.Params)}})
 	return nil
 }
 

@@ -32,7 +32,7 @@ func StridesOf(v *ir.Value, sizes map[string]int64) (s Strided, ok bool, err err
 	}
 	rule := viewRules[v.Op]
 	if rule == nil {
-		return Strided{v, 0, shape, rowMajor(shape)}, true, nil
+		return InOrder(v, shape), true, nil
 	}
 	x, ok, err := StridesOf(v.Args[0], sizes)
 	if err != nil {
@@ -46,7 +46,7 @@ func StridesOf(v *ir.Value, sizes map[string]int64) (s Strided, ok bool, err err
 		return s, false, fmt.Errorf("%s at %s: %w", v.Op, v.Pos, err)
 	}
 	if !ok {
-		s = Strided{v, 0, shape, rowMajor(shape)}
+		s = InOrder(v, shape)
 	}
 	return s, ok, nil
 }
@@ -64,7 +64,7 @@ func StridesInto(v, root *ir.Value, sizes map[string]int64) (s Strided, ok bool,
 	if err != nil {
 		return s, false, err
 	}
-	s = Strided{Root: v, Shape: shape, Strides: rowMajor(shape)}
+	s = InOrder(v, shape)
 	for ok = true; ok && v != root; v = v.Args[0] {
 		x := Strided{Root: s.Root}
 		if x.Shape, err = ir.EvalShape(v.Args[0].Type.Shape, sizes); err != nil {
@@ -96,6 +96,13 @@ var viewRules = map[ir.Op]func(v *ir.Value, x, s *Strided, sizes map[string]int6
 	ir.OpReverse:   reversed,
 }
 
+// InOrder is a value of a shape whose elements lie side by side, in row-major order.
+func InOrder(v *ir.Value, shape []int) Strided {
+	return Strided{Root: v, Shape: shape, Strides: rowMajor(shape)}
+}
+
+// rowMajor are strides by which axes can be taken as one, empty ones too: those of
+// tensor.RowMajor go on as if these had an element.
 func rowMajor(shape []int) []int {
 	out, step := make([]int, len(shape)), 1
 	for i := len(shape) - 1; i >= 0; i-- {

@@ -23,6 +23,9 @@ func ComputeType(t tensor.DType) tensor.DType {
 	return t
 }
 
+// RegisterOf is the class of registers of a compute type, but for Bool.
+func RegisterOf(t tensor.DType) asm.Class { return kindOf(t).class() }
+
 // LoadElement loads an element from global memory; 0 where a predicate does not hold.
 func LoadElement(k *asm.Kernel, t tensor.DType, pred asm.Reg, at asm.Addr) asm.Reg {
 	return loadOne(k, number(t), place{"global", at, pred})

@@ -141,15 +141,11 @@ func (p *product) places(env map[string]int64) (at places, err error) {
 		if x == nil {
 			continue
 		}
-		if at[i].Shape, err = ir.EvalShape(x.Type.Shape, env); err != nil {
+		shape, err := ir.EvalShape(x.Type.Shape, env)
+		if err != nil {
 			return at, err
 		}
-		at[i].Strides = make([]int, len(at[i].Shape))
-		step := 1
-		for k := len(at[i].Shape) - 1; k >= 0; k-- {
-			at[i].Strides[k] = step
-			step *= at[i].Shape[k]
-		}
+		at[i] = executors.InOrder(x, shape)
 	}
 	return at, nil
 }

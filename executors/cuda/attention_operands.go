@@ -92,16 +92,8 @@ func (o *attentionOperands) copyAll() {
 
 // copied has operand i copied, to contiguous memory.
 func (o *attentionOperands) copied(i int) {
-	p := &o.places[i]
-	shape := p.Shape
-	*p = operandPlace{copied: o.v.Args[i].Op != ir.OpParam}
-	p.Shape, p.Strides = shape, make([]int, len(shape))
-	step := 1
-	for k := len(shape) - 1; k >= 0; k-- {
-		p.Strides[k] = step
-		step *= shape[k]
-	}
-	p.Root = o.v.Args[i]
+	p, x := &o.places[i], o.v.Args[i]
+	*p = operandPlace{copied: x.Op != ir.OpParam, Strided: executors.InOrder(x, p.Shape)}
 	o.place(i)
 }
 

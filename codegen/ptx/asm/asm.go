@@ -266,6 +266,14 @@ func (k *Kernel) NewLabel() Label {
 // Place puts a label here.
 func (k *Kernel) Place(l Label) { fmt.Fprintf(k.out(), "%s:\n", l) }
 
+// SkipUnless writes a body that is left out where p does not hold.
+func (k *Kernel) SkipUnless(p Reg, body func()) {
+	end := k.NewLabel()
+	k.EmitUnless(p, "bra", end)
+	body()
+	k.Place(end)
+}
+
 // Comment writes a line of comment.
 func (k *Kernel) Comment(text string) { fmt.Fprintf(k.out(), "\t// %s\n", text) }
 

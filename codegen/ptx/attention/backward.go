@@ -57,7 +57,7 @@ func emitDelta(p Problem) *asm.Kernel {
 	tid, queries := g.mov("%tid.x"), g.word("queries")
 	lane := g.and(tid, 31)
 	index := g.mad(g.mov("%ctaid.x"), combineWarps, g.shr(tid, 5))
-	g.skipUnless(g.less(index, g.Op(asm.B32, "mul.lo.u32", queries, g.word("lead"))), func() {
+	g.SkipUnless(g.less(index, g.Op(asm.B32, "mul.lo.u32", queries, g.word("lead"))), func() {
 		flat, query := g.divmod(index, queries)
 		lead := g.leadOf(flat)
 		var rows [2]asm.Reg

@@ -3,6 +3,8 @@ package attention
 import (
 	"fmt"
 	"math"
+
+	"jitc/codegen/ptx/asm"
 )
 
 // Operand is a buffer that a launch takes.
@@ -124,16 +126,16 @@ func (b *binding) plan(entry string, joins bool) *Plan {
 		rows := b.lead * b.s.Queries * b.splits
 		sums = int64(4 * rows * b.p.partCols())
 		plan.Scratch = int(sums) + 8*rows
-		pointers = append(pointers, Pointer{block.place("part"), Scratch, 0}, Pointer{block.place("sums"), Scratch, sums})
+		pointers = append(pointers, Pointer{block.Place("part"), Scratch, 0}, Pointer{block.Place("sums"), Scratch, sums})
 	}
 	if joins {
 		plan.Counters = counterBytes * b.lead * b.queryTiles
-		pointers = append(pointers, Pointer{block.place("count"), Counters, 0})
+		pointers = append(pointers, Pointer{block.Place("count"), Counters, 0})
 	}
 	launch := Launch{
 		Entry: entry, Grid: [3]uint32{uint32(b.lead * b.queryTiles), uint32(b.splits), 1},
 		Block: [3]uint32{uint32(b.t.threads()), 1, 1}, Shared: uint32(b.p.layout(b.t).bytes),
-		Params: block.bytes, Pointers: pointers,
+		Params: block.Bytes, Pointers: pointers,
 	}
 	plan.Launches = append(plan.Launches, launch)
 	if b.splits > 1 && !joins {
@@ -146,29 +148,29 @@ func (b *binding) plan(entry string, joins bool) *Plan {
 }
 
 // params fills in the parameter block.
-func (b *binding) params() *paramBlock {
-	block := forwardParams.block()
-	block.strides(b.p.operands(&b.s))
+func (b *binding) params() *asm.Block {
+	block := forwardParams.Block()
+	setStrides(block, b.p.operands(&b.s))
 	for name, n := range map[string]int{
 		"lead": b.lead, "lead1": b.s.Lead[1], "lead2": b.s.Lead[2], "queries": b.s.Queries, "keys": b.s.Keys,
 		"querytiles": b.queryTiles, "splits": b.splits, "tilespersplit": b.perSplit,
 	} {
-		block.word(name, uint32(n))
+		block.Word(name, n)
 	}
 	factor, negate := b.p.factors(b.s.Scale)
-	block.float("factor", factor)
-	block.word("negate", negate)
+	block.Float("factor", factor)
+	block.Word("negate", int(negate))
 	return block
 }
 
 // pointers to the caller's operands.
-func (b *binding) pointers(block *paramBlock) []Pointer {
-	ps := []Pointer{{block.place("q"), Q, 0}, {block.place("k"), K, 0}, {block.place("v"), V, 0}, {block.place("o"), O, 0}}
+func (b *binding) pointers(block *asm.Block) []Pointer {
+	ps := []Pointer{{block.Place("q"), Q, 0}, {block.Place("k"), K, 0}, {block.Place("v"), V, 0}, {block.Place("o"), O, 0}}
 	if b.p.Mask != NoMask {
-		ps = append(ps, Pointer{block.place("mask"), Mask, 0})
+		ps = append(ps, Pointer{block.Place("mask"), Mask, 0})
 	}
 	if b.p.Stats {
-		ps = append(ps, Pointer{block.place("stats"), Stats, 0})
+		ps = append(ps, Pointer{block.Place("stats"), Stats, 0})
 	}
 	return ps
 }

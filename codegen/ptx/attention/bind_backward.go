@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"jitc/codegen/ptx/asm"
 )
 
 // The operands of the backward pass besides those of the forward pass, all of
@@ -60,25 +62,25 @@ func (p Problem) gradPlan(s GradSizes) (*Plan, error) {
 		return nil, fmt.Errorf("attention: sizes: expected fewer than 2**31 queries, and tiles of keys, got %d leading indices of %d queries and %d keys",
 			lead, s.Queries, s.Keys)
 	}
-	block := backwardParams.block()
-	block.strides(p.gradOperands(&s))
+	block := backwardParams.Block()
+	setStrides(block, p.gradOperands(&s))
 	for name, n := range map[string]int{
 		"lead": lead, "lead1": s.Lead[1], "lead2": s.Lead[2], "queries": s.Queries, "keys": s.Keys,
 		"querytiles": queryTiles, "keytiles": keyTiles,
 	} {
-		block.word(name, uint32(n))
+		block.Word(name, n)
 	}
 	factor, negate := p.factors(s.Scale)
-	block.float("factor", factor)
-	block.word("negate", negate)
-	block.float("scale", float32(s.Scale))
+	block.Float("factor", factor)
+	block.Word("negate", int(negate))
+	block.Float("scale", float32(s.Scale))
 	plan := &Plan{Scratch: 4 * lead * s.Queries}
 	pointers := p.gradPointers(block)
 	add := func(entry string, blocks, warps, shared int) {
 		if blocks > 0 {
 			plan.Launches = append(plan.Launches, Launch{
 				Entry: entry, Grid: [3]uint32{uint32(blocks), 1, 1}, Block: [3]uint32{uint32(32 * warps), 1, 1},
-				Shared: uint32(shared), Params: block.bytes, Pointers: pointers,
+				Shared: uint32(shared), Params: block.Bytes, Pointers: pointers,
 			})
 		}
 	}
@@ -88,15 +90,15 @@ func (p Problem) gradPlan(s GradSizes) (*Plan, error) {
 	return plan, nil
 }
 
-func (p Problem) gradPointers(block *paramBlock) []Pointer {
+func (p Problem) gradPointers(block *asm.Block) []Pointer {
 	var ps []Pointer
 	for name, which := range map[string]Operand{
 		"q": Q, "k": K, "v": V, "o": O, "stats": Stats, "do": GradO, "dq": GradQ, "dk": GradK, "dv": GradV, "delta": Scratch,
 	} {
-		ps = append(ps, Pointer{block.place(name), which, 0})
+		ps = append(ps, Pointer{block.Place(name), which, 0})
 	}
 	if p.Mask != NoMask {
-		ps = append(ps, Pointer{block.place("mask"), Mask, 0})
+		ps = append(ps, Pointer{block.Place("mask"), Mask, 0})
 	}
 	slices.SortFunc(ps, func(a, b Pointer) int { return a.At - b.At })
 	return ps

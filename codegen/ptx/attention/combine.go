@@ -10,7 +10,7 @@ func emitCombine(p Problem) *asm.Kernel {
 	g := newGen(EntryCombine, p, 32*combineWarps, forwardParams)
 	tid, queries := g.mov("%tid.x"), g.word("queries")
 	index := g.mad(g.mov("%ctaid.x"), combineWarps, g.shr(tid, 5))
-	g.skipUnless(g.less(index, g.Op(asm.B32, "mul.lo.u32", queries, g.word("lead"))), func() {
+	g.SkipUnless(g.less(index, g.Op(asm.B32, "mul.lo.u32", queries, g.word("lead"))), func() {
 		flat, query := g.divmod(index, queries)
 		g.combineRow(index, query, g.leadOf(flat), g.and(tid, 31))
 	})

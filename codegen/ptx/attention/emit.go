@@ -14,10 +14,10 @@ type gen struct {
 	p Problem
 }
 
-func newGen(name string, p Problem, threads int, params paramTable) *gen {
+func newGen(name string, p Problem, threads int, params asm.ParamTable) *gen {
 	g := &gen{asm.NewKernel(name, threads), p}
 	g.MinCTAs = 1 // registers are worth more than blocks: spills cost more than they hide
-	params.declare(g.Kernel)
+	params.Declare(g.Kernel)
 	return g
 }
 
@@ -122,14 +122,6 @@ func (g *gen) storeElement(p asm.Reg, at asm.Addr, x asm.Reg) {
 		return
 	}
 	g.EmitIf(p, "st.global.b16", at, g.Op(asm.B16, "cvt.rn."+g.p.suffix()+".f32", x))
-}
-
-// skipUnless writes a body that is left out where p does not hold.
-func (g *gen) skipUnless(p asm.Reg, body func()) {
-	end := g.NewLabel()
-	g.EmitUnless(p, "bra", end)
-	body()
-	g.Place(end)
 }
 
 // skipIf writes a body that is left out where p holds.

@@ -143,7 +143,7 @@ func (f *grad) start() {
 		c.issue(f.first, f.ownCount, asm.Reg{})
 	}
 	f.commitCopies()
-	f.skipUnless(f.less(f.begin, f.end), func() { f.copyTile(f.begin, asm.Reg{}) })
+	f.SkipUnless(f.less(f.begin, f.end), func() { f.copyTile(f.begin, asm.Reg{}) })
 	f.commitCopies()
 	f.stage = f.mov(0)
 	f.state(shared, f.shr(tid, 5))
@@ -216,9 +216,9 @@ func (f *grad) loop() {
 		f.waitCopies(0)
 		f.barrier()
 		next := f.add(i, 1)
-		f.skipUnless(f.less(next, f.end), func() { f.copyTile(next, f.sub(f.l.stage, f.stage)) })
+		f.SkipUnless(f.less(next, f.end), func() { f.copyTile(next, f.sub(f.l.stage, f.stage)) })
 		f.commitCopies()
-		f.skipUnless(busy, func() { f.step(i) })
+		f.SkipUnless(busy, func() { f.step(i) })
 		f.Set(f.stage, "sub.u32", f.l.stage, f.stage)
 	})
 }
@@ -267,7 +267,7 @@ func (f *grad) finish(which int, name string) {
 	dim := [2]int{f.p.HeadDim, f.p.ValueDim}[which]
 	for i, r := range f.rows {
 		index := f.index(r)
-		f.skipUnless(f.less(index, f.ownCount), func() {
+		f.SkipUnless(f.less(index, f.ownCount), func() {
 			at := f.address(base, index, rowBytes)
 			for j, group := range groups[i] {
 				if which == 0 {

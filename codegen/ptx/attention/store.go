@@ -33,12 +33,12 @@ func (s *store) rows(rs []result, lanes []int) {
 	at := s.Op(asm.B64, "add.u64", s.operand("o", s.b.lead), s.wide(s.Op(asm.B32, "mul.lo.u32", s.col, s.p.DType.Size())))
 	for _, r := range rs {
 		query := s.index(r.row)
-		s.skipUnless(s.less(query, s.b.queries), func() { s.final(r, s.address(at, query, orow), stats) })
+		s.SkipUnless(s.less(query, s.b.queries), func() { s.final(r, s.address(at, query, orow), stats) })
 	}
 	s.Emit("bra", end)
 	s.Place(parts)
 	for _, r := range rs {
-		s.skipUnless(s.less(s.index(r.row), s.b.queries), func() { s.part(r) })
+		s.SkipUnless(s.less(s.index(r.row), s.b.queries), func() { s.part(r) })
 	}
 	if s.joins != nil {
 		s.join(*s.joins)

@@ -40,7 +40,7 @@ func (f *tensorForward) begin() {
 	f.copiers(shared)
 	f.q.issue(f.b.first, f.b.queries, asm.Reg{})
 	f.commitCopies()
-	f.skipUnless(f.less(f.b.begin, f.b.end), func() { f.copyTile(f.b.begin, asm.Reg{}) })
+	f.SkipUnless(f.less(f.b.begin, f.b.end), func() { f.copyTile(f.b.begin, asm.Reg{}) })
 	f.commitCopies()
 	f.addresses(shared, warpRow)
 	f.state(warpRow)
@@ -148,9 +148,9 @@ func (f *tensorForward) loop() {
 		f.waitCopies(0)
 		f.barrier()
 		next := f.add(i, 1)
-		f.skipUnless(f.less(next, f.b.end), func() { f.copyTile(next, f.sub(f.l.stage, f.stage)) })
+		f.SkipUnless(f.less(next, f.b.end), func() { f.copyTile(next, f.sub(f.l.stage, f.stage)) })
 		f.commitCopies()
-		f.skipUnless(busy, func() { f.step(i) })
+		f.SkipUnless(busy, func() { f.step(i) })
 		f.Set(f.stage, "sub.u32", f.l.stage, f.stage)
 	})
 }
@@ -180,7 +180,7 @@ func (f *tensorForward) advanceRows(i int, scores []asm.Vec) {
 		corrections[h], raised[h] = f.advance(r.running, scores[h], f.factor, []int{1, 2})
 	}
 	some := f.Op(asm.Pred, "or.pred", raised[0], raised[1])
-	f.skipUnless(f.Op(asm.Pred, "vote.sync.any.pred", some, -1), func() {
+	f.SkipUnless(f.Op(asm.Pred, "vote.sync.any.pred", some, -1), func() {
 		for _, t := range f.acc[i] {
 			for j, x := range t {
 				f.Set(x, "mul.rn.f32", x, corrections[j/2])

@@ -45,9 +45,9 @@ func Bind(p Problem, arch int, s Sizes, multiprocessors int) (*ptx.Plan, error) 
 	}
 	if c.parts > 1 {
 		plan.Scratch = s.Outer * s.Inner * (c.parts - 1) * p.compute().Size()
-		plan.Launches = append(plan.Launches, s.params(p, c, c.parts-1).launch(c.totals, c.blocks*(c.parts-1)))
+		plan.Launches = append(plan.Launches, s.params(p, c, c.parts-1).Launch(c.totals, c.blocks*(c.parts-1), threads))
 	}
-	plan.Launches = append(plan.Launches, s.params(p, c, c.parts).launch(c.entry, c.blocks*c.parts))
+	plan.Launches = append(plan.Launches, s.params(p, c, c.parts).Launch(c.entry, c.blocks*c.parts, threads))
 	return plan, nil
 }
 
@@ -87,27 +87,27 @@ func (c cut) into(axis, unit, most, multiprocessors int) cut {
 }
 
 // params are those of a launch for so many parts of each line.
-func (s Sizes) params(p Problem, c cut, parts int) *block {
-	b, size := newBlock(), p.DType.Size()
-	b.operand("x", 0)
-	b.operand("out", 1)
+func (s Sizes) params(p Problem, c cut, parts int) *ptx.Block {
+	b, size := ptx.NewBlock(params), p.DType.Size()
+	b.Operand("x", 0, 0)
+	b.Operand("out", 1, 0)
 	if c.parts > 1 {
-		b.operand("totals", ptx.Scratch)
+		b.Operand("totals", ptx.Scratch, 0)
 	}
 	first, step := 0, s.Inner*size
 	if s.Reverse {
 		first, step = (s.Axis-1)*step, -step
 	}
-	b.long("first", first)
-	b.long("step", step)
-	b.long("axis", s.Axis)
-	b.long("part", c.part)
-	b.long("inner", s.Inner)
-	b.long("lines", s.Outer*s.Inner)
-	b.long("apart", s.Axis*s.Inner*size)
-	b.word("blocks", c.blocks)
-	b.word("parts", parts)
-	b.word("cuts", c.parts-1)
+	b.Long("first", first)
+	b.Long("step", step)
+	b.Long("axis", s.Axis)
+	b.Long("part", c.part)
+	b.Long("inner", s.Inner)
+	b.Long("lines", s.Outer*s.Inner)
+	b.Long("apart", s.Axis*s.Inner*size)
+	b.Word("blocks", c.blocks)
+	b.Word("parts", parts)
+	b.Word("cuts", c.parts-1)
 	return b
 }
 

@@ -25,7 +25,7 @@ func emitColumn(name string, p Problem, body func(c *column)) *asm.Kernel {
 	part, n := c.divmod(c.Op(asm.B32, "mov.b32", "%ctaid.x"), c.word("blocks"))
 	c.part = part
 	line := c.Op(asm.B64, "mad.wide.u32", n, threads, c.wide(c.tid))
-	c.skipUnless(c.less(line, c.long("lines")), func() {
+	c.SkipUnless(c.less(line, c.long("lines")), func() {
 		inner := c.long("inner")
 		c.outer = c.Op(asm.B64, "div.u64", line, inner)
 		c.at = c.sub(line, c.Op(asm.B64, "mul.lo.s64", c.outer, inner))

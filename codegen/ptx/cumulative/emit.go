@@ -23,8 +23,8 @@ type gen struct {
 
 func newGen(name string, p Problem) *gen {
 	t := p.compute()
-	g := &gen{Kernel: asm.NewKernel(name, threads), p: p, class: registerOf(t), size: t.Size()}
-	declare(g.Kernel)
+	g := &gen{Kernel: asm.NewKernel(name, threads), p: p, class: ptx.RegisterOf(t), size: t.Size()}
+	params.Declare(g.Kernel)
 	form := map[asm.Class]string{asm.F32: "0f%08X", asm.F64: "0d%016X"}[g.class]
 	if form == "" {
 		form = "0x%X"
@@ -32,19 +32,6 @@ func newGen(name string, p Problem) *gen {
 	g.neutral = g.Op(g.class, "mov."+g.typ(), fmt.Sprintf(form, p.neutral()))
 	g.tid = g.Op(asm.B32, "mov.b32", "%tid.x")
 	return g
-}
-
-// registerOf is the class of registers of a compute type.
-func registerOf(t tensor.DType) asm.Class {
-	switch {
-	case t == tensor.F32:
-		return asm.F32
-	case t == tensor.F64:
-		return asm.F64
-	case t.Size() == 8:
-		return asm.B64
-	}
-	return asm.B32
 }
 
 // typ is the suffix of instructions that move elements.
@@ -98,14 +85,6 @@ func (g *gen) let(to, from asm.Reg) { g.Set(to, "mov."+g.typ(), from) }
 // copied is a new register of another's value.
 func (g *gen) copied(from asm.Reg) asm.Reg {
 	return g.Op(from.Class(), "mov."+suffix(from.Class()), from)
-}
-
-// skipUnless writes a body that is left out where p does not hold.
-func (g *gen) skipUnless(p asm.Reg, body func()) {
-	end := g.NewLabel()
-	g.EmitUnless(p, "bra", end)
-	body()
-	g.Place(end)
 }
 
 // steps writes a loop over i = from, from+by, ... below end. Threads whose ends are

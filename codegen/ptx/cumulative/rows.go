@@ -42,7 +42,7 @@ func newRow(name string, p Problem) *row {
 func emitRows(p Problem) *asm.Kernel {
 	r := newRow(EntryRows, p)
 	carry := r.copied(r.neutral)
-	r.skipUnless(r.Op(asm.Pred, "setp.ne.u32", r.part, 0), func() {
+	r.SkipUnless(r.Op(asm.Pred, "setp.ne.u32", r.part, 0), func() {
 		size := r.Op(asm.B64, "mov.b64", r.size)
 		r.let(carry, r.fold(p.compute(), r.total, size, r.Op(asm.B64, "mov.b64", 0), r.wide(r.part)))
 	})

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"jitc/codegen/ptx"
+	"jitc/codegen/ptx/asm"
 )
 
 // Place is an element of a buffer: of a caller's, or of the scratch memory, as the Buf
@@ -116,26 +117,26 @@ func (m *Move) launch(p Problem, elements int) (ptx.Launch, error) {
 }
 
 // params are those of a move of so many units.
-func (m *Move) params(p Problem, t paramTable, unit, n int) *block {
-	b, size, last := t.block(), m.size(p), len(m.Sizes)-1
-	b.operand("from", m.From.Buf, m.From.Offset*size)
-	b.operand("to", m.To.Buf, m.To.Offset*size)
+func (m *Move) params(p Problem, t asm.ParamTable, unit, n int) block {
+	b, size, last := block{ptx.NewBlock(t)}, m.size(p), len(m.Sizes)-1
+	b.Operand("from", m.From.Buf, m.From.Offset*size)
+	b.Operand("to", m.To.Buf, m.To.Offset*size)
 	for i, s := range m.Starts {
-		b.operand(numbered("start", i), s.Buf, s.Offset*p.Index.Size())
-		b.long(numbered("limit", i), s.Limit)
-		b.long(numbered("step", i), s.Step*size)
+		b.Operand(numbered("start", i), s.Buf, s.Offset*p.Index.Size())
+		b.Long(numbered("limit", i), s.Limit)
+		b.Long(numbered("step", i), s.Step*size)
 	}
 	for i, k := range m.Sizes {
 		from, to := m.FromStrides[i]*size, m.ToStrides[i]*size
 		if i == last && unit > size {
 			k, from, to = k*size/unit, unit, unit
 		}
-		b.word(numbered("size", i), k)
-		b.long(numbered("fromstride", i), from)
-		b.long(numbered("tostride", i), to)
+		b.Word(numbered("size", i), k)
+		b.Long(numbered("fromstride", i), from)
+		b.Long(numbered("tostride", i), to)
 	}
-	b.word("axes", last+1)
-	b.word("units", n)
+	b.Word("axes", last+1)
+	b.Word("units", n)
 	return b
 }
 
@@ -161,15 +162,15 @@ func (m *Move) both(p Problem, whole *Move, elements, multiprocessors int) ptx.L
 	size, last := p.DType.Size(), len(m.Sizes)-1
 	n = n * size / maxUnit
 	b := m.params(p, bothParams(p.dims(), p.Starts), maxUnit, n)
-	b.operand("x", whole.From.Buf, 0)
-	b.operand("out", whole.To.Buf, 0)
-	b.word("boxblocks", divUp(n, threads))
-	b.word("vectors", elements*size/maxUnit)
-	b.word("rest", elements*size%maxUnit)
+	b.Operand("x", whole.From.Buf, 0)
+	b.Operand("out", whole.To.Buf, 0)
+	b.Word("boxblocks", divUp(n, threads))
+	b.Word("vectors", elements*size/maxUnit)
+	b.Word("rest", elements*size%maxUnit)
 	for i := range last {
-		b.word(numbered("vectors", i), m.ToStrides[i]*size/maxUnit)
+		b.Word(numbered("vectors", i), m.ToStrides[i]*size/maxUnit)
 	}
-	b.word(numbered("vectors", last), 1)
+	b.Word(numbered("vectors", last), 1)
 	return b.launch(EntryBoth, divUp(n, threads)+copyGrid(elements*size, multiprocessors))
 }
 
@@ -208,11 +209,11 @@ func widest(n int) int {
 const copyBlocks = 4
 
 func copyLaunch(from, to, bytes, multiprocessors int) ptx.Launch {
-	b := copyParams.block()
-	b.operand("x", from, 0)
-	b.operand("out", to, 0)
-	b.long("vectors", bytes/16)
-	b.word("rest", bytes%16)
+	b := block{ptx.NewBlock(copyParams)}
+	b.Operand("x", from, 0)
+	b.Operand("out", to, 0)
+	b.Long("vectors", bytes/16)
+	b.Word("rest", bytes%16)
 	return b.launch(EntryCopy, copyGrid(bytes, multiprocessors))
 }
 
@@ -258,15 +259,15 @@ func BindScatter(p Problem, arch int, s ScatterSizes, multiprocessors int) (*ptx
 	if n := max(s.Size, s.Picks, s.Row*p.DType.Size(), s.Lead); n > maxItems {
 		return nil, tooLarge("places, indices, bytes of a row and leading indices", n)
 	}
-	b := scatterParams.block()
-	b.operand("x", s.X.Buf, s.X.Offset*size)
-	b.operand("indices", s.Indices.Buf, s.Indices.Offset*p.Index.Size())
-	b.operand("updates", s.Updates.Buf, s.Updates.Offset*size)
-	b.operand("out", s.Result.Buf, s.Result.Offset*size)
-	b.long("leadbytes", s.LeadStride*size)
-	b.long("pickbytes", s.PickStride*size)
+	b := block{ptx.NewBlock(scatterParams)}
+	b.Operand("x", s.X.Buf, s.X.Offset*size)
+	b.Operand("indices", s.Indices.Buf, s.Indices.Offset*p.Index.Size())
+	b.Operand("updates", s.Updates.Buf, s.Updates.Offset*size)
+	b.Operand("out", s.Result.Buf, s.Result.Offset*size)
+	b.Long("leadbytes", s.LeadStride*size)
+	b.Long("pickbytes", s.PickStride*size)
 	for name, n := range map[string]int{"outer": s.Outer, "size": s.Size, "picks": s.Picks, "rowbytes": s.Row * size} {
-		b.word(name, n)
+		b.Word(name, n)
 	}
 	launch, err := b.scatter(p, arch, s, multiprocessors)
 	if err != nil {
@@ -285,7 +286,7 @@ func (s ScatterSizes) unit(size int) int {
 }
 
 // scatter chooses the entry of a scatter.
-func (b *block) scatter(p Problem, arch int, s ScatterSizes, multiprocessors int) (ptx.Launch, error) {
+func (b block) scatter(p Problem, arch int, s ScatterSizes, multiprocessors int) (ptx.Launch, error) {
 	total := s.Lead * s.Picks * s.Row // of fewer than 2**93, and right where it is used
 	if fits := s.Lead*s.Picks <= maxItems/s.Row; fits && p.Combine != "set" {
 		switch {
@@ -302,9 +303,9 @@ func (b *block) scatter(p Problem, arch int, s ScatterSizes, multiprocessors int
 	return b.owned(EntryOrder, s, s.Row, p.slots(), multiprocessors)
 }
 
-func (b *block) atomic(entry string, row, total int) ptx.Launch {
-	b.word("row", row)
-	b.word("total", total)
+func (b block) atomic(entry string, row, total int) ptx.Launch {
+	b.Word("row", row)
+	b.Word("total", total)
 	return b.launch(entry, divUp(total, threads))
 }
 
@@ -313,7 +314,7 @@ const ownedBlocks = 4
 
 // owned divides a result whose rows have so many units among blocks. A thread has at
 // most so many rows of one.
-func (b *block) owned(entry string, s ScatterSizes, row, slots, multiprocessors int) (ptx.Launch, error) {
+func (b block) owned(entry string, s ScatterSizes, row, slots, multiprocessors int) (ptx.Launch, error) {
 	lanes := lanesOf(row)
 	groups, tiles := threads/lanes, divUp(row, lanes)
 	busy := ownedBlocks * max(1, multiprocessors)
@@ -328,7 +329,7 @@ func (b *block) owned(entry string, s ScatterSizes, row, slots, multiprocessors 
 	}
 	for name, n := range map[string]int{"row": row, "tiles": tiles, "ranges": ranges, "rows": rows,
 		"lanelog": bits.TrailingZeros(uint(lanes)), "grouplog": bits.TrailingZeros(uint(groups))} {
-		b.word(name, n)
+		b.Word(name, n)
 	}
 	return b.launch(entry, s.Lead*tiles*ranges), nil
 }

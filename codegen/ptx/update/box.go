@@ -10,7 +10,7 @@ const copyUnroll = 4
 func emitCopy() *asm.Kernel {
 	g := newGen(EntryCopy, Problem{}, copyParams)
 	x, out, vectors := g.long("x"), g.long("out"), g.long("vectors")
-	g.skipUnless(g.Op(asm.Pred, "setp.ne.u64", x, out), func() {
+	g.SkipUnless(g.Op(asm.Pred, "setp.ne.u64", x, out), func() {
 		i := g.wide(g.item())
 		grid := g.Op(asm.B64, "mul.wide.u32", g.mov("%nctaid.x"), threads)
 		below := func(i asm.Reg) asm.Reg { return g.Op(asm.Pred, "setp.lt.u64", i, vectors) }
@@ -31,7 +31,7 @@ func emitCopy() *asm.Kernel {
 			}
 		})
 		item := g.item()
-		g.skipUnless(g.less(item, g.word("rest")), func() {
+		g.SkipUnless(g.less(item, g.word("rest")), func() {
 			place := g.Op(asm.B64, "add.u64", g.Op(asm.B64, "shl.b64", vectors, 4), g.wide(item))
 			v := g.load(units[1], asm.Reg{}, asm.At(g.Op(asm.B64, "add.u64", x, place), 0))
 			g.store(units[1], asm.Reg{}, asm.At(g.Op(asm.B64, "add.u64", out, place), 0), v)
@@ -59,7 +59,7 @@ func (g *gen) shifted(to asm.Reg, starts int) asm.Reg {
 
 // move moves a unit, if there are as many.
 func (g *gen) move(item asm.Reg, bytes int, to asm.Reg) {
-	g.skipUnless(g.less(item, g.word("units")), func() {
+	g.SkipUnless(g.less(item, g.word("units")), func() {
 		from := g.long("from")
 		step := func(at asm.Reg, axis int) {
 			at = g.wide(at)
@@ -68,7 +68,7 @@ func (g *gen) move(item asm.Reg, bytes int, to asm.Reg) {
 		}
 		rest, axes := g.mov(item), g.word("axes")
 		for i := g.p.dims() - 1; i > 0; i-- {
-			g.skipUnless(g.Op(asm.Pred, "setp.gt.u32", axes, i), func() {
+			g.SkipUnless(g.Op(asm.Pred, "setp.gt.u32", axes, i), func() {
 				quotient, at := g.divmod(rest, g.word(numbered("size", i)))
 				step(at, i)
 				g.Set(rest, "mov.b32", quotient)
@@ -94,7 +94,7 @@ func emitBoth(p Problem) *asm.Kernel {
 	g.Emit("bra", end)
 	g.Place(copying)
 	x := g.long("x")
-	g.skipUnless(g.Op(asm.Pred, "setp.ne.u64", x, out), func() {
+	g.SkipUnless(g.Op(asm.Pred, "setp.ne.u64", x, out), func() {
 		first := g.Op(asm.B32, "cvt.u32.u64", g.Op(asm.B64, "shr.u64", g.Op(asm.B64, "sub.u64", to, out), 4))
 		g.copyAround(x, out, first, g.sub(block, boxes), g.sub(g.mov("%nctaid.x"), boxes))
 	})
@@ -108,7 +108,7 @@ func (g *gen) copyAround(x, out, first, block, blocks asm.Reg) {
 	vectors, stride := g.word("vectors"), g.shl(blocks, 8)
 	i := g.mad(block, threads, g.mov("%tid.x"))
 	rest := g.less(i, g.word("rest")) // bytes behind the vectors: of the first block's threads
-	g.skipUnless(rest, func() {
+	g.SkipUnless(rest, func() {
 		place := g.Op(asm.B64, "add.u64", g.Op(asm.B64, "mul.wide.u32", vectors, 16), g.wide(i))
 		v := g.load(units[1], asm.Reg{}, asm.At(g.Op(asm.B64, "add.u64", x, place), 0))
 		g.store(units[1], asm.Reg{}, asm.At(g.Op(asm.B64, "add.u64", out, place), 0), v)
@@ -138,7 +138,7 @@ func (g *gen) outside(i, first asm.Reg) asm.Reg {
 	out := g.mov(0)
 	g.EmitIf(g.less(i, first), "mov.b32", out, 1)
 	for axis := range g.p.dims() {
-		g.skipUnless(g.Op(asm.Pred, "setp.gt.u32", axes, axis), func() {
+		g.SkipUnless(g.Op(asm.Pred, "setp.gt.u32", axes, axis), func() {
 			at, rest := g.divmod(distance, g.word(numbered("vectors", axis)))
 			g.EmitUnless(g.less(at, g.word(numbered("size", axis))), "mov.b32", out, 1)
 			g.Set(distance, "mov.b32", rest)

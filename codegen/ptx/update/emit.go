@@ -17,9 +17,9 @@ type gen struct {
 	p Problem
 }
 
-func newGen(name string, p Problem, params paramTable) *gen {
+func newGen(name string, p Problem, params asm.ParamTable) *gen {
 	g := &gen{asm.NewKernel(name, threads), p}
-	params.declare(g.Kernel)
+	params.Declare(g.Kernel)
 	return g
 }
 
@@ -61,14 +61,6 @@ func (g *gen) wide(a asm.Reg) asm.Reg { return g.Op(asm.B64, "cvt.u64.u32", a) }
 
 // item is the number of the thread in the grid.
 func (g *gen) item() asm.Reg { return g.mad(g.mov("%ctaid.x"), threads, g.mov("%tid.x")) }
-
-// skipUnless writes a body that is left out where p does not hold.
-func (g *gen) skipUnless(p asm.Reg, body func()) {
-	end := g.NewLabel()
-	g.EmitUnless(p, "bra", end)
-	body()
-	g.Place(end)
-}
 
 // while writes a loop that ends where p, written anew each time, does not hold.
 func (g *gen) while(p func() asm.Reg, body func()) {
@@ -127,17 +119,4 @@ func (u unit) operand(v asm.Vec) any {
 		return v[0]
 	}
 	return v
-}
-
-// registerOf is the class of registers of a compute type.
-func registerOf(t tensor.DType) asm.Class {
-	switch {
-	case t == tensor.F32:
-		return asm.F32
-	case t == tensor.F64:
-		return asm.F64
-	case t.Size() == 8:
-		return asm.B64
-	}
-	return asm.B32
 }

@@ -54,7 +54,7 @@ func newOwner(name string, p Problem, bytes int) *owner {
 	owned := o.Op(asm.B64, "mad.lo.u64", at, long, byteOf)
 	x, out := o.long("x"), o.long("out")
 	o.out = o.Op(asm.B64, "add.u64", out, owned)
-	o.skipUnless(o.Op(asm.Pred, "setp.ne.u64", x, out), func() { o.copy(units[bytes], o.Op(asm.B64, "add.u64", x, owned)) })
+	o.SkipUnless(o.Op(asm.Pred, "setp.ne.u64", x, out), func() { o.copy(units[bytes], o.Op(asm.B64, "add.u64", x, owned)) })
 	return o
 }
 

@@ -47,7 +47,7 @@ func emitOrder(p Problem) *asm.Kernel {
 				vs[i] = ptx.LoadElement(o.Kernel, p.DType, l.mine, asm.At(l.from, 0))
 			}
 			for i, l := range some {
-				o.skipUnless(l.mine, func() { c.combine(l, vs[i]) })
+				o.SkipUnless(l.mine, func() { c.combine(l, vs[i]) })
 			}
 		})
 	})
@@ -91,10 +91,10 @@ func (c *carrier) combination() string {
 // write rounds what was touched, and writes it to the result.
 func (c *carrier) write() {
 	n := c.mov(0)
-	class := registerOf(c.p.compute())
+	class := ptx.RegisterOf(c.p.compute())
 	c.while(func() asm.Reg { return c.Op(asm.Pred, "setp.ne.u32", c.touched, 0) }, func() {
 		p := c.Op(asm.Pred, "setp.ne.u32", c.and(c.touched, 1), 0)
-		c.skipUnless(p, func() {
+		c.SkipUnless(p, func() {
 			v := c.Op(class, "ld.shared."+class.Bits(), c.slot(n))
 			row := c.add(c.shl(n, c.groupLog), c.group)
 			ptx.StoreElement(c.Kernel, c.p.DType, asm.Reg{}, asm.At(c.offset(c.out, row, c.rowBytes), 0), v)
@@ -110,10 +110,10 @@ func emitAtomic(p Problem, name, red string, elements int) *asm.Kernel {
 	bytes := elements * p.DType.Size()
 	u := units[bytes]
 	if p.DType.IsFloat() && elements == 1 && bytes >= 4 {
-		u.class = registerOf(p.DType)
+		u.class = ptx.RegisterOf(p.DType)
 	}
 	item := g.item()
-	g.skipUnless(g.less(item, g.word("total")), func() {
+	g.SkipUnless(g.less(item, g.word("total")), func() {
 		picks, size := g.word("picks"), g.word("size")
 		rest, column := g.divmod(item, g.word("row"))
 		lead, pick := g.divmod(rest, picks)
