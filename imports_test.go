@@ -34,7 +34,8 @@ var layers = []struct {
 	{"jitc/codegen", []string{"jitc/ir", "jitc/codegen"}},
 	{"jitc/executors/native/exec", nil},
 	{"jitc/executors/native/pool", nil},
-	{"jitc/executors/cuda/driver", []string{"jitc/codegen/ptx/tensormap"}},
+	{"jitc/executors/cuda/clib", nil},
+	{"jitc/executors/cuda/driver", []string{"jitc/codegen/ptx/tensormap", "jitc/executors/cuda/clib"}},
 	{"jitc/executors/cuda/driver/fake", []string{"jitc/codegen/ptx/sim", "jitc/codegen/ptx/tensormap", "jitc/executors/cuda/driver"}},
 	{"jitc/executors/diskcache", nil},
 	{"jitc/executors", []string{"jitc/ir", "jitc/fusion", "jitc/codegen", "jitc/executors"}},
@@ -107,14 +108,14 @@ func TestOnlyMetricsImportPrometheus(t *testing.T) {
 
 // What links purego is linked dynamically: the executors for CUDA only, which
 // cmd/jitc can do without, and nothing that a program needs imports them.
-func TestOnlyBindingsImportPurego(t *testing.T) {
+func TestOnlyClibImportsPurego(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports}, "jitc/...")
 	require.NoError(t, err)
 	found := false
 	for _, p := range pkgs {
 		for imp := range p.Imports {
 			isPurego := strings.HasPrefix(imp, "github.com/ebitengine/purego")
-			isBinding := p.PkgPath == "jitc/executors/cuda/driver" || p.PkgPath == "jitc/executors/cuda/cublaslt"
+			isBinding := p.PkgPath == "jitc/executors/cuda/clib"
 			found = found || isPurego && isBinding
 			require.True(t, !isPurego || isBinding, "%s imports %s", p.PkgPath, imp)
 			mayImport := slices.ContainsFunc([]string{"jitc/executors/cuda", "jitc/executors/cublas", "jitc/cmd/"},

@@ -8,14 +8,9 @@ import (
 	"sync"
 	"unsafe"
 
+	"jitc/executors/cuda/clib"
 	"jitc/executors/cuda/driver"
 )
-
-// library is a shared library: lookup is the address of one of its functions, 0 if it
-// has none of that name.
-type library interface {
-	lookup(name string) uintptr
-}
 
 // binding is the library of this machine. Invariant: every function is resolved.
 type binding struct {
@@ -29,16 +24,16 @@ var _ API = (*binding)(nil)
 const leastVersion = 120000
 
 // bind resolves the functions of a library and asks for its version.
-func bind(lib library) (*binding, error) {
+func bind(lib clib.Library) (*binding, error) {
 	d := &binding{}
 	missing := ""
 	for f, name := range functionNames {
-		if d.fns[f] = lib.lookup(name); d.fns[f] == 0 && missing == "" {
+		if d.fns[f] = lib.Lookup(name); d.fns[f] == 0 && missing == "" {
 			missing = name
 		}
 	}
 	if d.fns[fnGetVersion] != 0 {
-		d.version = int(syscallN(d.fns[fnGetVersion], nil))
+		d.version = int(clib.Call(d.fns[fnGetVersion], nil))
 	}
 	switch {
 	case d.version < leastVersion:
@@ -56,7 +51,7 @@ func VersionText(v int) string { return fmt.Sprintf("%d.%d.%d", v/10000, v/100%1
 //
 //go:uintptrescapes
 func (d *binding) call(f function, args ...uintptr) error {
-	if code := int32(syscallN(d.fns[f], args)); code != 0 {
+	if code := int32(clib.Call(d.fns[f], args)); code != 0 {
 		return d.failure(f, int(code))
 	}
 	return nil
@@ -69,31 +64,12 @@ func (d *binding) failure(f function, code int) *Error {
 		by function
 		to *string
 	}{{fnGetStatusName, &e.Name}, {fnGetStatusString, &e.Text}} {
-		if t := text(syscallN(d.fns[said.by], []uintptr{uintptr(code)})); t != "" {
+		if t := clib.Text(clib.Call(d.fns[said.by], []uintptr{uintptr(code)})); t != "" {
 			*said.to = t
 		}
 	}
 	return e
 }
-
-// text reads a C string.
-func text(addr uintptr) string {
-	if addr == 0 {
-		return ""
-	}
-	p, n := pointer(addr), 0
-	for *(*byte)(unsafe.Add(p, n)) != 0 {
-		n++
-	}
-	return string(unsafe.Slice((*byte)(p), n))
-}
-
-// pointer is an address that C gave. (Converted through memory: an address that is
-// no Go pointer is what the checker of such conversions is there to question. Not
-// inlined: the compiler fails over a copy to an integer that it sees become one.)
-//
-//go:noinline
-func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
 
 func (d *binding) Version() int { return d.version }
 
@@ -254,7 +230,7 @@ func (d *binding) Multiply(h Handle, x *Product, a *Algorithm, o Operands, s dri
 		defer x.mu.Unlock()
 		x.bias = uint64(o.Bias)
 		n := copy(list[:], []uintptr{x.desc, descBias, uintptr(unsafe.Pointer(&x.bias)), unsafe.Sizeof(x.bias)})
-		if code := int32(syscallN(d.fns[fnDescSet], list[:n])); code != 0 {
+		if code := int32(clib.Call(d.fns[fnDescSet], list[:n])); code != 0 {
 			return d.failure(fnDescSet, int(code))
 		}
 	}
@@ -264,7 +240,7 @@ func (d *binding) Multiply(h Handle, x *Product, a *Algorithm, o Operands, s dri
 		uintptr(o.D), x.layouts[2], uintptr(o.D), x.layouts[2], uintptr(unsafe.Pointer(&a.Words)),
 		uintptr(o.Workspace), uintptr(a.Workspace), uintptr(s),
 	}
-	code := int32(syscallN(d.fns[fnMatmul], list[:]))
+	code := int32(clib.Call(d.fns[fnMatmul], list[:]))
 	runtime.KeepAlive(x)
 	runtime.KeepAlive(a)
 	if code != 0 {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"jitc/executors/cuda/clib"
 )
 
 // LibraryVariable is the environment variable that names the library to use.
@@ -50,11 +52,11 @@ func Find(cuda int) (*Library, error) {
 		}
 		s.glob(runtime.GOOS, cuda)
 	}
-	return find(openLibrary, s)
+	return find(clib.File, s)
 }
 
 // find is Find with a loader of files, and of what that finds by name.
-func find(load func(string) (library, error), s search) (*Library, error) {
+func find(load func(string) (clib.Library, error), s search) (*Library, error) {
 	l := &Library{open: sync.OnceValues(func() (API, error) { return s.open(load) })}
 	if len(s.files) == 0 { // whether there is one is known when it is loaded
 		if _, err := l.open(); err != nil {
@@ -76,7 +78,7 @@ type search struct {
 }
 
 // open loads the first library that will do.
-func (s *search) open(load func(string) (library, error)) (API, error) {
+func (s *search) open(load func(string) (clib.Library, error)) (API, error) {
 	var failed []string
 	try := func(name string, mayBeAbsent bool) (API, error) {
 		lib, err := load(name)

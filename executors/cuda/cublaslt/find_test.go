@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jitc/executors/cuda/clib"
 )
 
 // environment are variables.
@@ -85,14 +87,14 @@ var errAbsent = errors.New("x: cannot open shared object file: No such file or d
 // none is a library without functions.
 type none struct{}
 
-func (none) lookup(string) uintptr { return 0 }
+func (none) Lookup(string) uintptr { return 0 }
 
 // Files are loaded when they are needed, then names; the error says what was looked for,
 // and what became of what there was.
 func TestNotFound(t *testing.T) {
 	s := search{names: []string{"a.so.13", "a.so.12"}, places: []string{"/p", "/q/*"}, files: []string{"/p/a.so.12"}}
 	var asked []string
-	l, err := find(func(name string) (library, error) {
+	l, err := find(func(name string) (clib.Library, error) {
 		asked = append(asked, name)
 		if name == "/p/a.so.12" {
 			return nil, errors.New("wrong ELF class")
@@ -108,20 +110,20 @@ func TestNotFound(t *testing.T) {
 	}
 	assert.Equal(t, []string{"/p/a.so.12", "a.so.13", "a.so.12"}, asked, "once")
 	s.files = nil
-	_, err = find(func(name string) (library, error) { return none{}, nil }, s)
+	_, err = find(func(name string) (clib.Library, error) { return none{}, nil }, s)
 	assert.ErrorContains(t, err, "; a.so.13: cuBLASLt too old: it is version 0.0.0, needed is 12.0 or later; a.so.12: ")
 }
 
 // What is named is used, or nothing.
 func TestNamed(t *testing.T) {
 	s := newSearch("linux", 13000, environment(LibraryVariable, "/x/lt.so", "CUDA_HOME", "/opt/cuda"))
-	_, err := find(func(name string) (library, error) {
+	_, err := find(func(name string) (clib.Library, error) {
 		require.Equal(t, "/x/lt.so", name)
 		return nil, errAbsent
 	}, s)
 	require.ErrorIs(t, err, ErrNotFound)
 	assert.ErrorContains(t, err, "no cuBLASLt: /x/lt.so, which JITC_CUBLAS_LIBRARY names, cannot be used: ")
-	_, err = find(func(string) (library, error) { return none{}, nil }, s)
+	_, err = find(func(string) (clib.Library, error) { return none{}, nil }, s)
 	require.ErrorIs(t, err, ErrTooOld)
 	t.Setenv(LibraryVariable, filepath.Join(t.TempDir(), "none.so"))
 	_, err = Find(13000)

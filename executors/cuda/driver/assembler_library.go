@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"unsafe"
+
+	"jitc/executors/cuda/clib"
 )
 
 // compilerFunction is a function of the assembler's library.
@@ -62,7 +64,7 @@ func findInProcess() (Assembler, error) {
 	return bindCompiler(lib)
 }
 
-func bindCompiler(lib library) (*compiler, error) {
+func bindCompiler(lib clib.Library) (*compiler, error) {
 	fns, missing := resolve(lib, compilerNames[:])
 	if len(missing) > 0 {
 		return nil, errors.New("the assembler's library lacks " + strings.Join(missing, ", "))
@@ -80,7 +82,7 @@ func bindCompiler(lib library) (*compiler, error) {
 //
 //go:uintptrescapes
 func (c *compiler) call(f compilerFunction, args ...uintptr) int32 {
-	return int32(syscallN(c.fns[f], args))
+	return int32(clib.Call(c.fns[f], args))
 }
 
 func compilerFailure(f compilerFunction, r int32) error {

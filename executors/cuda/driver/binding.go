@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"unsafe"
+
+	"jitc/executors/cuda/clib"
 )
 
 // binding is the driver of this machine. Invariant: every function is resolved, but
@@ -20,7 +22,7 @@ var _ API = (*binding)(nil)
 //
 //go:uintptrescapes
 func (d *binding) call(f function, args ...uintptr) error {
-	if code := int32(syscallN(d.fns[f], args)); code != 0 {
+	if code := int32(clib.Call(d.fns[f], args)); code != 0 {
 		return d.failure(f, int(code))
 	}
 	return nil
@@ -35,7 +37,7 @@ const maxArguments = 12 // of cuTensorMapEncodeTiled
 // they are to memory on the heap, or not of Go.
 func (d *binding) steady(f function, args ...uintptr) error {
 	list := arguments.Get().(*[maxArguments]uintptr)
-	code := int32(syscallN(d.fns[f], list[:copy(list[:], args)]))
+	code := int32(clib.Call(d.fns[f], list[:copy(list[:], args)]))
 	arguments.Put(list)
 	if code != 0 {
 		return d.failure(f, int(code))
@@ -48,10 +50,10 @@ func (d *binding) failure(f function, code int) *Error {
 	e := NewError(f.String(), code, "")
 	var name, said uintptr
 	if d.ask(fnGetErrorName, uintptr(code), uintptr(unsafe.Pointer(&name))) && name != 0 {
-		e.Name = text(name)
+		e.Name = clib.Text(name)
 	}
 	if d.ask(fnGetErrorString, uintptr(code), uintptr(unsafe.Pointer(&said))) && said != 0 {
-		e.Text = text(said)
+		e.Text = clib.Text(said)
 	}
 	return e
 }
@@ -59,7 +61,7 @@ func (d *binding) failure(f function, code int) *Error {
 // ask is call where it does not matter how it failed.
 //
 //go:uintptrescapes
-func (d *binding) ask(f function, args ...uintptr) bool { return int32(syscallN(d.fns[f], args)) == 0 }
+func (d *binding) ask(f function, args ...uintptr) bool { return int32(clib.Call(d.fns[f], args)) == 0 }
 
 // unusable is the error of a call that is refused before it reaches the driver.
 func unusable(f function, format string, args ...any) error {

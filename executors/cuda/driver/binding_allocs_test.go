@@ -15,7 +15,7 @@ import (
 // fixed is a library in which all functions are one.
 type fixed uintptr
 
-func (f fixed) lookup(string) uintptr { return uintptr(f) }
+func (f fixed) Lookup(string) uintptr { return uintptr(f) }
 
 // libcBinding is a driver all of whose functions are one of the C library, which
 // costs what a call costs: abs gives 0 where the first argument is 0, isascii where

@@ -3,6 +3,8 @@ package driver
 import (
 	"runtime"
 	"unsafe"
+
+	"jitc/executors/cuda/clib"
 )
 
 // Host memory of a copy is on the heap or not of Go: it comes through the interface,
@@ -46,7 +48,7 @@ func (d *binding) AllocHost(bytes int) ([]byte, error) {
 	if err := d.call(fnMemHostAlloc, uintptr(unsafe.Pointer(&p)), uintptr(bytes), portable); err != nil {
 		return nil, err
 	}
-	return unsafe.Slice((*byte)(pointer(p)), bytes), nil
+	return unsafe.Slice((*byte)(clib.Pointer(p)), bytes), nil
 }
 
 func (d *binding) FreeHost(mem []byte) error {

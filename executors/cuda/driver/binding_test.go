@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jitc/executors/cuda/clib"
 )
 
 func bound(t *testing.T) (*binding, *recorded) {
@@ -238,7 +240,7 @@ func TestFunctionByName(t *testing.T) {
 	d, lib := bound(t)
 	lib.answers["cuModuleGetFunction"] = func(args []uintptr) int {
 		assert.EqualValues(t, 5, args[1])
-		if text(args[2]) != "f" {
+		if clib.Text(args[2]) != "f" {
 			return NotFound
 		}
 		put(args[0], uintptr(6))

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"jitc/executors/cuda/clib"
 )
 
 // recorded is a C library whose functions are Go: they note their arguments, and do
@@ -42,7 +44,7 @@ func record(t *testing.T) *recorded {
 	return r
 }
 
-func (r *recorded) lookup(name string) uintptr {
+func (r *recorded) Lookup(name string) uintptr {
 	if r.absent[name] {
 		return 0
 	}
@@ -72,13 +74,13 @@ func (r *recorded) last() recordedCall {
 }
 
 // put writes v to an address that the binding passed.
-func put[T any](at uintptr, v T) { *(*T)(pointer(at)) = v }
+func put[T any](at uintptr, v T) { *(*T)(clib.Pointer(at)) = v }
 
 // get reads from one.
-func get[T any](at uintptr) T { return *(*T)(pointer(at)) }
+func get[T any](at uintptr) T { return *(*T)(clib.Pointer(at)) }
 
 // at reads n bytes.
-func at(addr uintptr, n int) []byte { return unsafe.Slice((*byte)(pointer(addr)), n) }
+func at(addr uintptr, n int) []byte { return unsafe.Slice((*byte)(clib.Pointer(addr)), n) }
 
 // cString is text that stays where it is.
 func cString(s string) uintptr {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jitc/executors/cuda/clib"
 )
 
 // standIn answers for the assembler's library: it gives the text back as code, and
@@ -34,9 +36,9 @@ func standIn(t *testing.T) *recorded {
 		return 0
 	}
 	lib.answers["nvPTXCompilerCompile"] = func(args []uintptr) int {
-		options := unsafe.Slice((*uintptr)(pointer(args[2])), args[1])
+		options := unsafe.Slice((*uintptr)(clib.Pointer(args[2])), args[1])
 		assert.EqualValues(t, 7, args[0])
-		assert.Equal(t, []string{"--gpu-name=sm_90", "-v"}, []string{text(options[0]), text(options[1])})
+		assert.Equal(t, []string{"--gpu-name=sm_90", "-v"}, []string{clib.Text(options[0]), clib.Text(options[1])})
 		if src == "bad\x00" {
 			return 3
 		}

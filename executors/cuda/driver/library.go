@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"jitc/executors/cuda/clib"
 )
 
 // Why there is no driver. Errors of Open wrap one of these, or an *Error of cuInit.
@@ -12,21 +14,12 @@ var (
 	ErrTooOld   = errors.New("CUDA driver too old")
 )
 
-// errNoLibraries is of systems for which there is no CUDA.
-var errNoLibraries = errors.New("none is made for this system")
-
-// library is a shared library: lookup is the address of one of its functions, 0 if
-// it has none of that name.
-type library interface {
-	lookup(name string) uintptr
-}
-
 // openFirst loads the first library of names that is there; the error is that of the
 // first name.
-func openFirst(names []string) (library, error) {
-	first := errNoLibraries
+func openFirst(names []string) (clib.Library, error) {
+	first := clib.ErrNone
 	for i, name := range names {
-		lib, err := openLibrary(name)
+		lib, err := clib.System(name)
 		if err == nil {
 			return lib, nil
 		}
@@ -42,12 +35,12 @@ type symbols []uintptr
 
 // resolve looks names up; a name "a|b" is a, or else b, and one "a|" may be absent: its
 // address is then 0. missing lists what else has no address.
-func resolve(lib library, names []string) (s symbols, missing []string) {
+func resolve(lib clib.Library, names []string) (s symbols, missing []string) {
 	s = make(symbols, len(names))
 	for i, alternatives := range names {
 		names, optional := strings.CutSuffix(alternatives, "|")
 		for name := range strings.SplitSeq(names, "|") {
-			if s[i] = lib.lookup(name); s[i] != 0 {
+			if s[i] = lib.Lookup(name); s[i] != 0 {
 				break
 			}
 		}

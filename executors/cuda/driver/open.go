@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"unsafe"
+
+	"jitc/executors/cuda/clib"
 )
 
 // MinVersion is the oldest CUDA version whose driver will do: it reads PTX 7.8, and
@@ -31,7 +32,7 @@ var openOnce = sync.OnceValues(func() (API, error) {
 
 // bind makes the driver of a library: it resolves its functions, asks for its
 // version and initialises it.
-func bind(lib library) (*binding, error) {
+func bind(lib clib.Library) (*binding, error) {
 	fns, missing := resolve(lib, functionNames[:])
 	d := &binding{fns: fns}
 	version := 0
@@ -58,23 +59,4 @@ func tooOld(version int, missing []string) error {
 	}
 	return fmt.Errorf("%w: %s, needed is CUDA %s or later (hint: install a newer NVIDIA driver)",
 		ErrTooOld, found, versionText(MinVersion))
-}
-
-// pointer is an address that C gave. (Converted through memory: an address that is
-// no Go pointer is what the checker of such conversions is there to question. Not
-// inlined: the compiler fails over a copy to an integer that it sees become one.)
-//
-//go:noinline
-func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
-
-// text reads a C string.
-func text(addr uintptr) string {
-	if addr == 0 {
-		return ""
-	}
-	p, n := pointer(addr), 0
-	for *(*byte)(unsafe.Add(p, n)) != 0 {
-		n++
-	}
-	return string(unsafe.Slice((*byte)(p), n))
 }
